@@ -1,0 +1,104 @@
+# Everything a developer or a first-time user runs. Plain `make` lists the targets.
+#
+# What is installed lies in .venv, node_modules and static/vendor; a file there marks each step as done, so a second run
+# starts at once. HOST, PORT and every PIXSTORE_* variable of the environment reach the server.
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV ?= .venv
+
+python := $(VENV)/bin/python
+pip := $(python) -m pip --quiet --disable-pip-version-check install
+
+export HOST PORT
+# The environment's own tools (and the npm that scripts/ensure-npm may put there) come first.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+# What the server prints shows at once, the set-up link above all.
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help install run test check format bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.run static/vendor/.installed ## fetch what the gallery needs, and start nothing
+
+run: install ## start the gallery on http://127.0.0.1:8000 (HOST=…, PORT=…)
+	@exec $(python) -m gunicorn
+
+test: check ## every check and every test, the real browser included (ARGS="-k name" for some)
+	@CHROMIUM=$$(scripts/ensure-browser $(VENV)) && export CHROMIUM && exec $(python) -m pytest $(ARGS)
+
+check: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## lint and types: ruff, mypy, tsc
+	@$(python) -m ruff check
+	@$(python) -m ruff format --check
+	@$(python) -m mypy
+	@npm run --silent types
+
+format: $(VENV)/.dev ## write Python as ruff formats it
+	@$(python) -m ruff check --fix
+	@$(python) -m ruff format
+
+bench: $(VENV)/.run bench/node_modules/.installed ## time this store beside npm's pixstore (ARGS="--help")
+	@exec $(python) bench/run.py $(ARGS)
+
+lock: $(VENV)/.run ## compile requirements*.in and the package.json files again (ARGS=--upgrade)
+	@$(pip) uv==0.13.8
+	@for name in requirements requirements-dev requirements-node; do \
+	  $(python) -m uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command 'make lock' $(ARGS) --output-file $$name.txt $$name.in || exit; \
+	done
+	@for folder in . bench; do \
+	  npm install --prefix $$folder --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved || exit; \
+	done
+
+clean: ## remove what these targets installed; pictures (data/) stay
+	@rm -rf $(VENV) node_modules bench/node_modules static/vendor build *.egg-info
+	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+
+# --- steps that are done once ---
+
+$(python):
+	@scripts/make-venv $(VENV)
+
+$(VENV)/.run: requirements.txt | $(python)
+	@echo "Installing Python packages"
+	@$(pip) --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	@echo "Installing test tools"
+	@$(pip) --require-hashes -r $<
+	@touch $@
+
+# npm ci empties node_modules, marks included. Install scripts stay off: nothing here needs one.
+npm_ci = scripts/ensure-npm $(VENV) && npm ci $(1) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+
+node_modules/.run: package-lock.json package.json | $(python)
+	@echo "Installing JavaScript packages"
+	@$(call npm_ci,--omit=dev)
+	@touch $@
+
+node_modules/.dev: package-lock.json package.json | $(python)
+	@echo "Installing JavaScript packages and the type checker"
+	@$(call npm_ci,)
+	@touch $@ node_modules/.run
+
+static/vendor/.installed: node_modules/.run
+	@npm run --silent vendor
+	@touch $@
+
+# better-sqlite3 is fetched or compiled here, by the one install script that npm's pixstore needs; with Node.js's headers from
+# beside its program, where they are.
+bench/node_modules/.installed: bench/package-lock.json bench/package.json | $(python)
+	@echo "Installing npm's pixstore for comparison"
+	@$(call npm_ci,--prefix bench)
+	@prefix=$$(node -p 'path.resolve(process.execPath, "../..")'); \
+	if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
+	npm rebuild --prefix bench --ignore-scripts=false --loglevel=error better-sqlite3 >/dev/null
+	@touch $@

@@ -1,0 +1,144 @@
+"""
+Blobs in a directory of this machine.
+
+    objects/abc/abcdef…      a blob, by the first three digits of its name: 4096 directories, thousands of blobs each
+    unfinished/…             what a put is writing; a crash leaves it here, never under a blob's name
+    keyring.json             the copy of the keyring
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from pixstore.blobs import BlobInfo
+from pixstore.crypto import Buffer
+from pixstore.errors import BlobNotFound, StorageError
+from pixstore.files import (
+    PRIVATE_DIRECTORY,
+    PRIVATE_FILE,
+    make_directory,
+    replace_file,
+    storage_errors,
+    sync_directory,
+)
+from pixstore.ids import is_blob_id
+
+SHARD_DIGITS = 3
+
+
+class LocalBlobs:
+    """A ``BlobStore`` in the directory *root*, which is made if it is missing."""
+
+    def __init__(self, root: Path) -> None:
+        self._objects = root / "objects"
+        self._unfinished = root / "unfinished"
+        self._keyring = root / "keyring.json"
+        self._durable_shards: set[Path] = set()
+        with storage_errors(f"the image directory {root} could not be made", str(root)):
+            make_directory(self._objects)
+            make_directory(self._unfinished)
+
+    def put(self, blob_id: str, parts: Sequence[Buffer]) -> None:
+        """See ``BlobStore.put``. Each step has its reason: only all of them together survive a power cut."""
+        path = self._path(blob_id)
+        unfinished = self._unfinished / secrets.token_hex(16)
+        with storage_errors("the image could not be written", blob_id):
+            try:
+                _write_durably(unfinished, parts)
+                self._make_shard(path.parent)
+                if path.exists():
+                    raise StorageError(f"the blob {blob_id} exists already", name=blob_id)
+                unfinished.rename(path)  # the blob appears whole or not at all
+            except BaseException:
+                with suppress(OSError):
+                    unfinished.unlink(missing_ok=True)
+                raise
+            sync_directory(path.parent)  # or the name could be gone after a power cut
+
+    def open(self, blob_id: str) -> BinaryIO:
+        """See ``BlobStore.open``."""
+        with storage_errors("the image could not be read", blob_id):
+            try:
+                return open(self._path(blob_id), "rb")
+            except FileNotFoundError:
+                raise BlobNotFound(blob_id) from None
+
+    def delete(self, blob_id: str) -> bool:
+        """See ``BlobStore.delete``."""
+        with storage_errors("the image could not be removed", blob_id):
+            try:
+                self._path(blob_id).unlink()
+            except FileNotFoundError:
+                return False
+            return True
+
+    def blobs(self) -> Iterator[BlobInfo]:
+        """See ``BlobStore.blobs``."""
+        for shard in _entries(self._objects):
+            for entry in _entries(Path(shard.path)) if shard.is_dir() else ():
+                with suppress(FileNotFoundError):
+                    if is_blob_id(entry.name):
+                        status = entry.stat()
+                        yield BlobInfo(entry.name, status.st_size, status.st_mtime_ns // 1_000_000)
+
+    def discard_unfinished(self, *, before: int) -> int:
+        """See ``BlobStore.discard_unfinished``."""
+        discarded = 0
+        for entry in _entries(self._unfinished):
+            with storage_errors("a file could not be removed", entry.name), suppress(FileNotFoundError):
+                if entry.stat().st_mtime_ns // 1_000_000 < before:
+                    os.unlink(entry.path)
+                    discarded += 1
+        return discarded
+
+    def put_keyring(self, document: bytes) -> None:
+        """See ``BlobStore.put_keyring``."""
+        with storage_errors("the copy of the keyring could not be written", self._keyring.name):
+            replace_file(self._keyring, document)
+
+    def get_keyring(self) -> bytes | None:
+        """See ``BlobStore.get_keyring``."""
+        try:
+            return self._keyring.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"the copy of the keyring could not be read: {error.strerror}") from error
+
+    def _make_shard(self, shard: Path) -> None:
+        """Make *shard* durable: another process may have made it and been stopped before it could sync the entry."""
+        if shard not in self._durable_shards:
+            with suppress(FileExistsError):
+                shard.mkdir(mode=PRIVATE_DIRECTORY)
+            sync_directory(self._objects)
+            self._durable_shards.add(shard)
+
+    def _path(self, blob_id: str) -> Path:
+        if not is_blob_id(blob_id):
+            raise StorageError("not the name of a blob")
+        return self._objects / blob_id[:SHARD_DIGITS] / blob_id
+
+
+def _write_durably(path: Path, parts: Sequence[Buffer]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
+    with open(descriptor, "wb", buffering=0) as file:
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[file.write(view) :]
+        if os.fstat(descriptor).st_size != sum(map(len, parts)):
+            raise StorageError(
+                "the image could not be written: the file has another length than what was written"
+            )
+        os.fsync(descriptor)
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    with (
+        storage_errors("the image directory could not be read", directory.name),
+        os.scandir(directory) as entries,
+    ):
+        return list(entries)

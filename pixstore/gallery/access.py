@@ -1,0 +1,190 @@
+"""
+The gate in front of every view: a database connection, who is logged in, how much may be sent.
+
+Nothing is open unless its view says so with ``@access(public=True)``: a view added later is closed until somebody decides
+otherwise. The order matters: who is not logged in is turned away before a byte of the body is read, and the limit of the
+body is known before the form is parsed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+from flask import Flask, current_app, g, jsonify, redirect, request, session, url_for
+from htmx_flask import make_response
+from htmx_flask.requests import HtmxAwareRequest, HtmxHeaders
+from werkzeug.exceptions import Forbidden
+from werkzeug.wrappers import Response
+
+from pixstore.config import Config
+from pixstore.gallery import sessions
+from pixstore.gallery.models import User
+from pixstore.store import ImageStore
+
+MAX_FORM_BYTES = 64 * 1024
+"""What a form without files may hold; also the allowance for the other fields of one with files."""
+
+_SESSION_ID = "session_id"
+_View = TypeVar("_View", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessRule:
+    """Who may call a view, and with what. What a view does not say is as closed as it gets."""
+
+    public: bool = False
+    """Everybody, logged in or not."""
+    owner_only: bool = False
+    """Only owners of the installation."""
+    for_programs: bool = False
+    """Answer 401 where nobody is logged in: a program cannot make use of the login page."""
+    bare: bool = False
+    """Neither database nor session is touched."""
+    body_limit: Callable[[Config], int] | None = None
+    """Accept a body as large as this says, instead of ``MAX_FORM_BYTES``."""
+
+
+_CLOSED = AccessRule()
+
+
+def access(
+    *,
+    public: bool = False,
+    owner_only: bool = False,
+    for_programs: bool = False,
+    bare: bool = False,
+    body_limit: Callable[[Config], int] | None = None,
+) -> Callable[[_View], _View]:
+    """Say on a view what its ``AccessRule`` is."""
+    rule = AccessRule(
+        public=public, owner_only=owner_only, for_programs=for_programs, bare=bare, body_limit=body_limit
+    )
+
+    def mark(view: _View) -> _View:
+        view.access_rule = rule  # type: ignore[attr-defined] # read by rule_of
+        return view
+
+    return mark
+
+
+def rule_of(view: object) -> AccessRule:
+    """Return what *view* says of itself."""
+    rule: AccessRule = getattr(view, "access_rule", _CLOSED)
+    return rule
+
+
+# --- who asks
+
+
+def get_store() -> ImageStore:
+    """Return the store of the current application."""
+    store: ImageStore = current_app.extensions["pixstore"]
+    return store
+
+
+def htmx() -> HtmxHeaders:
+    """Return what htmx says of the request; false if it did not ask."""
+    headers: HtmxHeaders = cast(HtmxAwareRequest, request).htmx
+    return headers
+
+
+def current_user() -> User:
+    """Return who is logged in. Only for views that are not public."""
+    user: User | None = g.get("user")
+    if user is None:
+        raise RuntimeError("a public view asked who is logged in")
+    return user
+
+
+def log_in(user: User) -> None:
+    """Begin a login under a new session id; whatever the browser had before counts no more."""
+    end_login()
+    session[_SESSION_ID] = sessions.start(get_store(), user)
+    session.permanent = True
+
+
+def end_login() -> None:
+    """End the login of this browser, if there is one, and forget everything in its session."""
+    session_id = session.get(_SESSION_ID)
+    if session_id is not None:
+        sessions.end(get_store(), session_id)
+    session.clear()
+
+
+def current_session_id() -> str:
+    """Return the session id of this login."""
+    session_id: str = session[_SESSION_ID]
+    return session_id
+
+
+def own_path(target: str | None) -> str | None:
+    """Return *target* if it is a path of this site, else ``None``: a login must not lead anywhere else."""
+    if not target or not target.isprintable() or "\\" in target:
+        return None
+    parts = urlsplit(target)
+    is_own = not parts.scheme and not parts.netloc and target.startswith("/") and not target.startswith("//")
+    return target if is_own else None
+
+
+# --- the gate
+
+
+def init_app(app: Flask) -> None:
+    """Put the gate in front of every view of *app*."""
+    app.before_request(_open_connection)
+    app.before_request(_recognize)
+    app.before_request(_turn_away)
+    app.before_request(_limit_body)
+    app.teardown_request(_close_connection)
+
+
+def _open_connection() -> None:
+    if _rule().bare:
+        return
+    connection = get_store().connected()
+    connection.__enter__()
+    g.connection = connection
+
+
+def _close_connection(_: BaseException | None) -> None:
+    connection = g.pop("connection", None)
+    if connection is not None:
+        connection.__exit__(None, None, None)
+
+
+def _recognize() -> None:
+    session_id = None if _rule().bare else session.get(_SESSION_ID)
+    g.user = None if session_id is None else sessions.find_user(get_store(), session_id)
+
+
+def _turn_away() -> Response | None:
+    rule = _rule()
+    if request.endpoint is None or rule.public:
+        return None  # without an endpoint it is a 404 or 405, the same for everybody
+    if g.user is None:
+        return _to_login(rule)
+    if rule.owner_only and not g.user.is_owner:
+        raise Forbidden
+    return None
+
+
+def _limit_body() -> None:
+    body_limit = _rule().body_limit
+    if body_limit is not None:
+        request.max_content_length = body_limit(get_store().config)
+
+
+def _rule() -> AccessRule:
+    return rule_of(current_app.view_functions.get(request.endpoint or ""))
+
+
+def _to_login(rule: AccessRule) -> Response:
+    if rule.for_programs:
+        return make_response(jsonify(error="Please log in."), 401)
+    if htmx():
+        parts = urlsplit(htmx().current_url or "")
+        came_from = own_path(f"{parts.path}?{parts.query}".rstrip("?"))
+        return make_response("", 401, redirect=url_for("login.show", next=came_from))
+    came_from = own_path(request.full_path.rstrip("?")) if request.method == "GET" else None
+    return redirect(url_for("login.show", next=came_from if came_from != "/" else None), 303)

@@ -1,0 +1,168 @@
+"""
+Accounts: who may log in, and with what. No Flask, no cookies (those are in ``sessions``).
+
+A new password ends every login of its account, and a disabled account has none.
+"""
+
+import re
+import unicodedata
+
+from peewee import IntegrityError
+
+from pixstore.gallery import albums, passwords, sessions
+from pixstore.gallery.errors import InvalidInput, NotThere
+from pixstore.gallery.models import User
+from pixstore.ids import new_key
+from pixstore.store import ImageStore
+
+MAX_NAME_LENGTH = 40
+_NAME = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?")
+
+
+def clean_name(text: str) -> str:
+    """
+    Return *text* as an account name. Case makes no difference, nor does the way a letter was typed.
+
+    Raises:
+        InvalidInput: If it cannot be a name.
+    """
+    name = unicodedata.normalize("NFKC", text.strip()).casefold()
+    if not name:
+        raise InvalidInput("name", "Please enter a name.")
+    if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
+        raise InvalidInput(
+            "name", f"A name has at most {MAX_NAME_LENGTH} letters and digits, and . - _ between them."
+        )
+    return name
+
+
+def check_new_password(password: str, *, name: str, field: str = "password") -> str:
+    """
+    Return *password* if it may be the new one of the account *name*.
+
+    Raises:
+        InvalidInput: If it is too short, too long, or the name.
+    """
+    if len(password) < passwords.MIN_LENGTH:
+        raise InvalidInput(field, f"A password needs at least {passwords.MIN_LENGTH} characters.")
+    if len(password) > passwords.MAX_LENGTH:
+        raise InvalidInput(field, f"A password has at most {passwords.MAX_LENGTH} characters.")
+    if password.casefold() == name:
+        raise InvalidInput(field, "The password must not be the name.")
+    return password
+
+
+def create_user(store: ImageStore, name: str, password: str, *, is_owner: bool = False) -> User:
+    """
+    Make an account with its default album.
+
+    Raises:
+        InvalidInput: If the name is taken, or the name or the password is not acceptable.
+    """
+    name = clean_name(name)
+    password_hash = passwords.hash_password(check_new_password(password, name=name))
+    try:
+        with store.database.atomic():
+            return add_user(store, name, password_hash=password_hash, is_owner=is_owner)
+    except IntegrityError:
+        raise InvalidInput("name", f"There is already an account called {name}.") from None
+
+
+def add_user(store: ImageStore, name: str, *, password_hash: str = "", is_owner: bool = False) -> User:
+    """Insert the rows of a new account, inside the caller's transaction. Without a password it is disabled."""
+    now = store.now()
+    user = User.create(
+        id=new_key(),
+        name=name,
+        password_hash=password_hash,
+        is_owner=is_owner,
+        disabled_at=None if password_hash else now,
+        created_at=now,
+    )
+    albums.add_album(store, user, albums.DEFAULT_TITLE, is_default=True)
+    return user
+
+
+def authenticate(store: ImageStore, name: str, password: str) -> User | None:
+    """Return the account that *name* and *password* open, or ``None`` after the same work."""
+    user = find_user(name)
+    password_hash = user.password_hash if user is not None and user.disabled_at is None else ""
+    if not passwords.verify_password(password[: passwords.MAX_LENGTH + 1], password_hash) or user is None:
+        return None
+    if passwords.needs_rehash(password_hash):
+        with store.database.atomic():
+            renewed = User.update(password_hash=passwords.hash_password(password))
+            # Only over the hash just verified: a reset may have come in between.
+            renewed.where((User.id == user.id) & (User.password_hash == password_hash)).execute()
+    return user
+
+
+def set_password(store: ImageStore, user: User, password: str, *, field: str = "password") -> None:
+    """
+    Give *user* a new password, end every login, and let the account in again where it was disabled.
+
+    Raises:
+        InvalidInput: If the password is not acceptable.
+    """
+    password_hash = passwords.hash_password(check_new_password(password, name=user.name, field=field))
+    with store.database.atomic():
+        User.update(password_hash=password_hash, disabled_at=None).where(User.id == user.id).execute()
+        sessions.end_all(user)
+
+
+def disable_user(store: ImageStore, user: User, *, by: User) -> None:
+    """
+    Keep *user* out, and end every login. Pictures stay.
+
+    Raises:
+        InvalidInput: If *by* would lock the own account.
+    """
+    if user.id == by.id:
+        raise InvalidInput("user", "You cannot disable your own account.")
+    with store.database.atomic():
+        User.update(disabled_at=store.now()).where(User.id == user.id).execute()
+        sessions.end_all(user)
+
+
+def enable_user(store: ImageStore, user: User) -> None:
+    """
+    Let *user* in again with the old password.
+
+    Raises:
+        InvalidInput: If the account has no password yet.
+    """
+    if not user.password_hash:
+        raise InvalidInput("user", f"{user.name} has no password yet: set one.")
+    with store.database.atomic():
+        User.update(disabled_at=None).where(User.id == user.id).execute()
+
+
+def list_users() -> list[User]:
+    """Return every account, by name."""
+    return list(User.select().order_by(User.name))
+
+
+def get_user(user_id: str) -> User:
+    """
+    Return the account *user_id*.
+
+    Raises:
+        NotThere: If there is none.
+    """
+    user = User.get_or_none(User.id == user_id)
+    if user is None:
+        raise NotThere("There is no such account.")
+    return user
+
+
+def find_user(name: str) -> User | None:
+    """Return the account called *name*, however it was typed, or ``None``."""
+    try:
+        return User.get_or_none(User.name == clean_name(name))
+    except InvalidInput:
+        return None
+
+
+def has_owner() -> bool:
+    """Tell whether somebody owns this installation yet."""
+    return bool(User.select(User.id).where(User.is_owner).limit(1).count())

@@ -1,0 +1,35 @@
+"""
+Every error of the gallery's own domain. This module imports nothing.
+
+    GalleryError
+    ├── NotThere             no such picture, album, account or link: or none of yours, which looks the same
+    ├── InvalidInput         what a form said cannot be accepted        .field
+    └── TooManyAttempts      wait before trying another password        .retry_after
+"""
+
+
+class GalleryError(Exception):
+    """Anything the gallery refuses on purpose. The text may be shown to a user."""
+
+
+class NotThere(GalleryError):
+    """There is no such thing, or it belongs to somebody else."""
+
+
+class InvalidInput(GalleryError):
+    """A value of a form is not acceptable; *field* names the form field it came from."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class TooManyAttempts(GalleryError):
+    """Too many wrong passwords; try again in *retry_after* seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        minutes = max(1, -(-retry_after // 60))
+        super().__init__(
+            f"Too many attempts. Please wait {minutes} minute{'' if minutes == 1 else 's'} and try again."
+        )
+        self.retry_after = retry_after

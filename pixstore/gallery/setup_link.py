@@ -1,0 +1,118 @@
+"""
+The one-time link of the first start, which makes the owner's account.
+
+It is shown on standard output while nobody owns the installation, once for all workers of one start: the database row
+names the process that showed the link, and while that process lives on this machine no other shows one. A later start
+finds it gone and shows a new link, which voids the old one. Only a hash of the token is stored.
+"""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from peewee import IntegrityError
+
+from pixstore.gallery import accounts, passwords
+from pixstore.gallery.errors import InvalidInput, NotThere
+from pixstore.gallery.models import SetupLink, User
+from pixstore.store import ImageStore
+
+_ONLY_ROW = 1
+
+
+def announce(store: ImageStore, base_url: str) -> None:
+    """Print the link, if there is no owner and no living process has printed it."""
+    token = issue(store)
+    if token is not None:
+        print(f"Set up: {base_url}/setup/{token}", flush=True)  # noqa: T201 - this line is the product's promise
+
+
+def issue(store: ImageStore) -> str | None:
+    """Return a new token, the old one being void; ``None`` where there is an owner or another process has one."""
+    token = secrets.token_urlsafe(32)
+    row = {"token_hash": _hash(token), "issuer": _this_process()}
+    try:
+        with store.database.atomic():
+            if accounts.has_owner():
+                return None
+            shown = SetupLink.get_or_none()
+            if shown is None:
+                SetupLink.create(id=_ONLY_ROW, **row)
+                return token
+            if shown.issuer != row["issuer"] and _is_alive(shown.issuer):
+                return None
+            replaced = SetupLink.update(**row).where(SetupLink.token_hash == shown.token_hash).execute()
+            return token if replaced else None
+    except IntegrityError:  # another worker was first
+        return None
+
+
+def check(token: str) -> None:
+    """
+    Return if *token* is the one of the current link.
+
+    Raises:
+        NotThere: If it is not, or there is an owner.
+    """
+    shown = SetupLink.get_or_none()
+    if shown is None or not secrets.compare_digest(shown.token_hash, _hash(token)) or accounts.has_owner():
+        raise NotThere("This link is no longer valid.")
+
+
+def create_owner(store: ImageStore, token: str, name: str, password: str) -> User:
+    """
+    Make the owner's account and void the link, both or neither.
+
+    An account without a password (one that ``recovery`` brought back) becomes the owner's, with its pictures.
+
+    Raises:
+        NotThere: If the link is not valid.
+        InvalidInput: If the name or the password is not acceptable.
+    """
+    check(token)
+    name = accounts.clean_name(name)
+    password_hash = passwords.hash_password(accounts.check_new_password(password, name=name))
+    with store.database.atomic():
+        check(token)
+        if not SetupLink.delete().where(SetupLink.token_hash == _hash(token)).execute():
+            raise NotThere("This link is no longer valid.")
+        user = accounts.find_user(name)
+        if user is None:
+            return accounts.add_user(store, name, password_hash=password_hash, is_owner=True)
+        if user.password_hash:
+            raise InvalidInput("name", f"There is already an account called {name}.")
+        user.password_hash, user.is_owner, user.disabled_at = password_hash, True, None
+        user.save()
+        return user
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _this_process() -> str:
+    pid = os.getpid()
+    return f"{_boot_id()}:{pid}:{_start_time(pid)}"
+
+
+def _is_alive(issuer: str) -> bool:
+    """Tell whether the process that *issuer* names runs on this machine: its number alone may be used again."""
+    boot_id, pid, start_time = issuer.split(":")
+    return boot_id == _boot_id() and start_time != "" and start_time == _start_time(int(pid))
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _start_time(pid: int) -> str:
+    """Return when process *pid* started, or nothing if it is over (proc(5), fields 3 and 22 of stat)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]

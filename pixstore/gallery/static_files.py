@@ -1,0 +1,61 @@
+"""
+Static files under a versioned prefix: ``/static/<hash of all of them>/app/app.css``.
+
+One hash for the whole tree, because ES modules import each other by relative paths: under one prefix those just work.
+What is asked for under the right hash never changes and is cached for a year. Under another hash (a page from before an
+update, a second host that is not updated yet) the current file is sent, to be asked for again next time.
+"""
+
+import hashlib
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, current_app, send_from_directory, url_for
+
+from pixstore.gallery.access import access
+
+ONE_YEAR = 365 * 24 * 60 * 60
+
+blueprint = Blueprint("static_files", __name__)
+
+
+class StaticFiles:
+    """The static files of one application as they were when it started."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.version = _content_hash(directory)
+
+    def url(self, name: str) -> str:
+        """Return the URL of the file *name*, a path relative to the directory."""
+        return url_for("static_files.send", version=self.version, name=name)
+
+
+def init_app(app: Flask, directory: Path) -> None:
+    """Serve *directory*, and give templates ``static(name)``."""
+    files = StaticFiles(directory)
+    app.extensions["pixstore.static_files"] = files
+    app.jinja_env.globals["static"] = files.url
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/static/<version>/<path:name>")
+@access(public=True, bare=True)
+def send(version: str, name: str) -> Response:
+    """Send the file *name*."""
+    files: StaticFiles = current_app.extensions["pixstore.static_files"]
+    response = send_from_directory(files.directory, name, max_age=ONE_YEAR)
+    if version == files.version:
+        response.cache_control.public = True
+        response.cache_control.immutable = True
+    else:
+        response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _content_hash(directory: Path) -> str:
+    """Return a hash of the names and contents of every file below *directory*."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(directory).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""
+A limit on wrong passwords, by account name and by network address.
+
+Attempts are counted in the database, so all workers and hosts agree. An attempt is written down before its password is
+looked at, in the transaction that counts: many at once cannot slip through between counting and writing. Names and
+addresses are stored as keyed hashes: people type passwords into the name field, and addresses are nobody's business.
+"""
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+
+from pixstore.gallery.errors import TooManyAttempts
+from pixstore.gallery.models import LoginAttempt
+from pixstore.store import ImageStore
+
+WINDOW = 15 * 60_000
+MAX_PER_NAME = 10
+MAX_PER_ADDRESS = 50  # a household or an office shares one
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt that was let through; ``forgive`` it when the password was right."""
+
+    name: str
+    address: str
+    at: int
+
+
+def begin(store: ImageStore, name: str, address: str | None) -> Attempt:
+    """
+    Count one attempt on the account *name* from *address*.
+
+    Raises:
+        TooManyAttempts: If there were too many of either; this one is not counted.
+    """
+    now = store.now()
+    attempt = Attempt(_subject(store, "name", name), _subject(store, "address", _network(address)), now)
+    with store.database.atomic():
+        LoginAttempt.delete().where(LoginAttempt.at <= now - WINDOW).execute()
+        _check(attempt.name, MAX_PER_NAME, now)
+        _check(attempt.address, MAX_PER_ADDRESS, now)
+        for subject in (attempt.name, attempt.address):
+            LoginAttempt.create(subject=subject, at=now)
+    return attempt
+
+
+def forgive(store: ImageStore, attempt: Attempt) -> None:
+    """Forget *attempt*, and the wrong passwords for the same name before it: the right one was given."""
+    this_one = (LoginAttempt.subject == attempt.address) & (LoginAttempt.at == attempt.at)
+    with store.database.atomic():
+        LoginAttempt.delete().where((LoginAttempt.subject == attempt.name) | this_one).execute()
+
+
+def _check(subject: str, limit: int, now: int) -> None:
+    newest = LoginAttempt.select(LoginAttempt.at).where(LoginAttempt.subject == subject)
+    times = [row.at for row in newest.order_by(LoginAttempt.at.desc()).limit(limit)]
+    if len(times) == limit:
+        raise TooManyAttempts(retry_after=max(1, (times[-1] + WINDOW - now) // 1000))
+
+
+def _subject(store: ImageStore, kind: str, value: str) -> str:
+    key = store.secret("pixstore/v1/login-throttle")
+    return hmac.digest(key, f"{kind}\0{value}".encode(), "sha256").hex()
+
+
+def _network(address: str | None) -> str:
+    """Return what one customer of a network provider has: an IPv4 address, or 64 bits of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

@@ -1,0 +1,110 @@
+"""
+Thumbnails: made in memory by Pillow, as the picture is shown, with nothing of the original but its pixels.
+
+JPEG and its kin become JPEG, pictures with transparency WebP. Orientation is applied, colours are converted to sRGB,
+and metadata (place, camera, comment) is left behind. Imports the core's ``formats`` and ``errors``, and Pillow.
+"""
+
+import io
+from typing import NamedTuple
+
+from PIL import Image, ImageCms, ImageFile, ImageOps
+
+from pixstore import formats
+from pixstore.errors import ImageRejected
+
+_PILLOW_NAMES = {
+    "jpg": "JPEG",
+    "png": "PNG",
+    "webp": "WEBP",
+    "gif": "GIF",
+    "avif": "AVIF",
+    "bmp": "BMP",
+    "tiff": "TIFF",
+}
+_ORIENTATION = 0x0112
+_LYING = {5, 6, 7, 8}  # the orientations that swap width and height
+_JPEG_OPTIONS = {"quality": 82, "optimize": True, "progressive": True}
+_WEBP_OPTIONS = {"quality": 80, "method": 4}
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+class Thumbnail(NamedTuple):
+    """The encoded thumbnail, and the size at which the *original* is shown: after orientation."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+def make_thumbnail(data: bytes, *, limits: formats.ImageLimits, box: int) -> Thumbnail:
+    """
+    Return a thumbnail of the image *data* that fits a square of *box* pixels.
+
+    Raises:
+        ImageRejected: If the image is not within *limits* or its pixels cannot be decoded.
+    """
+    info = formats.inspect(data, limits)
+    try:
+        with _open(data, info.format) as image:
+            # The decoder may see more than the header said.
+            if image.width * image.height > limits.max_pixels:
+                raise ImageRejected("too_many_pixels", "the image has more pixels than allowed")
+            width, height = _shown_size(image)
+            return Thumbnail(_encode(_shrink(image, box)), width, height)
+    except ImageRejected:
+        raise
+    except Exception as error:
+        # Pillow's decoders raise all kinds on hostile bytes: OSError, SyntaxError, ValueError, IndexError, …
+        raise ImageRejected("damaged", "the image is damaged and cannot be read") from error
+
+
+def _open(data: bytes, name: str) -> ImageFile.ImageFile:
+    # Not Image.open: its pixel limit is a setting of the whole process and only warns; ours is the store's.
+    Image.init()
+    return Image.OPEN[_PILLOW_NAMES[name]][0](io.BytesIO(data), "")
+
+
+def _shown_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    # Pillow itself turns a TIFF upright while opening it.
+    lying = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _LYING
+    return (image.height, image.width) if lying else image.size
+
+
+def _shrink(image: ImageFile.ImageFile, box: int) -> Image.Image:
+    # A JPEG is decoded at a fraction of its size already (draft), so a 12-megapixel photo never is in memory whole.
+    profile = image.info.get("icc_profile")
+    small = image if image.mode in {"RGB", "L", "CMYK", "RGBA", "LA"} else _in_a_plain_mode(image)
+    small.thumbnail((box, box), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if small is not image and _ORIENTATION in (exif := image.getexif()):
+        small.getexif()[_ORIENTATION] = exif[_ORIENTATION]
+    return _in_srgb(ImageOps.exif_transpose(small), profile)
+
+
+def _in_a_plain_mode(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    target = "RGBA" if image.has_transparency_data else "RGB"
+    if profile and image.mode in {"RGB", "RGBA", "CMYK"}:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode=target)
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile: show the numbers as they are, as browsers do
+        else:
+            return converted if converted is not None else image
+    return image.convert(target)
+
+
+def _encode(image: Image.Image) -> bytes:
+    image.info.clear()  # Pillow would write a comment or a profile it finds there
+    out = io.BytesIO()
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
+        image.save(out, "WEBP", **_WEBP_OPTIONS)
+    else:
+        image.convert("RGB").save(out, "JPEG", **_JPEG_OPTIONS)
+    return out.getvalue()

@@ -1,0 +1,58 @@
+"""
+Titles of albums and pictures: cleaned on the way in, sealed at rest.
+
+A sealed title opens only in the row it was sealed for, so titles cannot be swapped in the database.
+"""
+
+import unicodedata
+from pathlib import PurePosixPath, PureWindowsPath
+
+from pixstore.gallery.errors import InvalidInput
+from pixstore.store import ImageStore
+
+MAX_LENGTH = 120
+UNTITLED = "Untitled"
+
+ALBUM, PICTURE = "gallery/album-title", "gallery/picture-title"
+"""What a title is sealed for, with the id of its row."""
+
+# Control, surrogate and private characters, and those that turn the direction of the text around them.
+_UNWANTED = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
+_DIRECTION = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def clean_title(text: str, *, field: str = "title") -> str:
+    """
+    Return *text* as a title: one line, normalised, without invisible trouble.
+
+    Raises:
+        InvalidInput: If nothing is left, or too much is.
+    """
+    cleaned = _printable(text)
+    if not cleaned:
+        raise InvalidInput(field, "Please enter a title.")
+    if len(cleaned) > MAX_LENGTH:
+        raise InvalidInput(field, f"The title is too long: at most {MAX_LENGTH} characters.")
+    return cleaned
+
+
+def title_of_file(file_name: str | None) -> str:
+    """Return a title made of the name an uploaded file had: no folders, no extension, never empty."""
+    base = PureWindowsPath(PurePosixPath(_printable(file_name or "")).name).name
+    return PurePosixPath(base).stem.strip(" .")[:MAX_LENGTH].strip() or UNTITLED
+
+
+def seal_title(store: ImageStore, title: str, *, of: str, row_id: str) -> bytes:
+    """Seal the title *of* an ``ALBUM`` or a ``PICTURE``, for the row *row_id*."""
+    return store.seal_text(title, purpose=of, row_id=row_id)
+
+
+def open_title(store: ImageStore, sealed: bytes, *, of: str, row_id: str) -> str:
+    """Undo ``seal_title``."""
+    return store.open_text(bytes(sealed), purpose=of, row_id=row_id)
+
+
+def _printable(text: str) -> str:
+    text = unicodedata.normalize("NFC", text)
+    kept = (" " if unicodedata.category(c) in _UNWANTED else c for c in text if c not in _DIRECTION)
+    return " ".join("".join(kept).split())

@@ -1,0 +1,55 @@
+"""
+The request class: uploaded files stay in memory, each within a bound.
+
+Werkzeug writes files above 500 kB to a temporary file, which would put a picture on disk unsealed. Here they never leave
+memory. A file beyond the largest image is cut off right behind that size: the store then refuses it, and by name, while
+the other files of the form go on. The body as a whole is bounded by ``access``.
+
+A body that breaks off or is wrongly chunked is found out while it is parsed; each server has its own exceptions for that.
+"""
+
+import io
+from typing import IO
+
+from flask import current_app
+from htmx_flask.requests import HtmxAwareRequest
+from werkzeug.exceptions import BadRequest, HTTPException
+
+from pixstore.store import ImageStore
+
+
+class BoundedFile(io.BytesIO):
+    """Bytes in memory; what is written beyond *limit* is dropped."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: object) -> int:
+        """Keep as much of *data* as there is room for, and say that all was taken."""
+        view = memoryview(data)  # type: ignore[arg-type] # whatever io accepts
+        super().write(view[: max(0, self._limit - self.tell())])
+        return view.nbytes
+
+
+class GalleryRequest(HtmxAwareRequest):
+    """A request that knows htmx and never writes an upload to disk."""
+
+    def _load_form_data(self) -> None:
+        try:
+            super()._load_form_data()
+        except HTTPException:
+            raise
+        except Exception as error:
+            # Parsing happens in memory, so what fails is the reading: the sender's doing.
+            raise BadRequest from error
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,  # noqa: ARG002 - the signature is Werkzeug's
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> IO[bytes]:
+        store: ImageStore = current_app.extensions["pixstore"]
+        return BoundedFile(store.config.max_image_bytes + 1)

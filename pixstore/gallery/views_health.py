@@ -1,0 +1,18 @@
+"""The health check: for whatever watches over the server."""
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from pixstore.gallery.access import access, get_store
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+@access(public=True, bare=True)
+def check() -> Response:
+    """Answer 200 if the database answers; the gate's own errors say the rest."""
+    store = get_store()
+    with store.connected():
+        store.database.execute_sql("SELECT 1")
+    return Response("ok\n", mimetype="text/plain")

@@ -1,0 +1,86 @@
+"""The accounts of this installation, for its owners."""
+
+from collections.abc import Callable
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from pixstore.gallery import accounts, forms
+from pixstore.gallery.access import access, current_user, get_store
+from pixstore.gallery.errors import InvalidInput
+from pixstore.gallery.web import render
+
+blueprint = Blueprint("users", __name__)
+
+
+@blueprint.get("/users")
+@access(owner_only=True)
+def index() -> Response:
+    """Show every account."""
+    return _page()
+
+
+@blueprint.post("/users")
+@access(owner_only=True)
+def create() -> Response:
+    """Make an account."""
+    name = forms.text("name")
+    is_owner = forms.text("is_owner") == "yes"
+    return _after(
+        lambda: accounts.create_user(get_store(), name, forms.new_password(), is_owner=is_owner),
+        "The account has been made.",
+        name=name,
+    )
+
+
+@blueprint.post("/users/<user_id>/password")
+@access(owner_only=True)
+def reset_password(user_id: str) -> Response:
+    """Give somebody a new password, and let the account in again."""
+    user = accounts.get_user(user_id)
+    return _after(
+        lambda: accounts.set_password(get_store(), user, forms.new_password()),
+        f"{user.name} has a new password; earlier logins have ended.",
+        about=user_id,
+    )
+
+
+@blueprint.post("/users/<user_id>/disable")
+@access(owner_only=True)
+def disable(user_id: str) -> Response:
+    """Keep somebody out."""
+    user = accounts.get_user(user_id)
+    return _after(
+        lambda: accounts.disable_user(get_store(), user, by=current_user()),
+        f"{user.name} cannot log in any more.",
+        about=user_id,
+    )
+
+
+@blueprint.post("/users/<user_id>/enable")
+@access(owner_only=True)
+def enable(user_id: str) -> Response:
+    """Let somebody in again."""
+    user = accounts.get_user(user_id)
+    return _after(
+        lambda: accounts.enable_user(get_store(), user), f"{user.name} can log in again.", about=user_id
+    )
+
+
+def _after(change: Callable[[], object], notice: str, **values: object) -> Response:
+    try:
+        change()
+    except InvalidInput as error:
+        return _page(error=error, **values)
+    return _page(notice=notice)
+
+
+def _page(*, error: InvalidInput | None = None, **values: object) -> Response:
+    return render(
+        "users",
+        fragment="users",
+        status=200 if error is None else 422,
+        users=accounts.list_users(),
+        error=error,
+        **values,
+    )

@@ -1,0 +1,255 @@
+"""
+Master key → store keys and service secret → image keys. Imports ``crypto``, ``blob_format`` (sizes), ``errors``.
+
+The keyring is a small JSON document whose secrets are wrapped by the master key, so its bytes may be copied anywhere:
+
+    {"format": "pixstore-keyring", "version": 1, "active": <store key id>,
+     "store_keys": [{"id": <16 hex digits>, "created_at": <ms>, "wrapped": <base64>}, …],
+     "service_secret": {"created_at": <ms>, "wrapped": <base64>}}
+
+    wrapped = nonce(12) | secret(32) | tag(16), AES-256-GCM under the master key,
+              associated data = "pixstore/v1/keyring" | 0 | "store-key" or "service-secret" | 0 | id ("" for the secret)
+
+One store key is active and wraps the keys of new image versions; older ones stay until nothing needs them:
+
+    wrapped image key: associated data = format version (u16 LE) | store-key id(8) | image id | blob id(16)
+    sealed details, sealed text: under HKDF(store key, label), each label one purpose
+
+So no row, header or blob opens in another's place.
+"""
+
+import base64
+import binascii
+import json
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pixstore import crypto
+from pixstore.blob_format import FORMAT_VERSION, STORE_KEY_ID_SIZE
+from pixstore.errors import DecryptionFailed, KeyringError
+from pixstore.ids import RandomBytes
+
+DOCUMENT_FORMAT = "pixstore-keyring"
+DOCUMENT_VERSION = 1
+
+PROOF_LABEL = "pixstore/v1/proof"
+SESSION_LABEL = "pixstore/v1/session"
+CONTENT_ID_LABEL = "pixstore/v1/content-id"
+DETAILS_LABEL = "pixstore/v1/details"
+TEXT_LABEL = "pixstore/v1/text"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreKey:
+    """A key that wraps image keys."""
+
+    id: str
+    created_at: int
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The opened keyring. Immutable: rotating returns another one."""
+
+    store_keys: Mapping[str, StoreKey]
+    active: str
+    service_secret: bytes = field(repr=False)
+    service_secret_created_at: int
+    randbytes: RandomBytes = field(default=secrets.token_bytes, repr=False, compare=False)
+    _derived: dict[tuple[str, str], bytes] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def create(cls, *, now: int, randbytes: RandomBytes = secrets.token_bytes) -> "Keyring":
+        """Return a new keyring with one store key."""
+        key = _new_store_key(now, randbytes)
+        return cls({key.id: key}, key.id, randbytes(crypto.KEY_SIZE), now, randbytes)
+
+    @classmethod
+    def from_json(
+        cls, document: bytes, master_key: bytes, *, randbytes: RandomBytes = secrets.token_bytes
+    ) -> "Keyring":
+        """
+        Open the keyring that *document* holds.
+
+        Raises:
+            KeyringError: If it is damaged, of a newer version, or *master_key* does not open it.
+        """
+        fields = _parse(document)
+        try:
+            keys = {
+                entry["id"]: StoreKey(
+                    str(entry["id"]),
+                    int(entry["created_at"]),
+                    _unwrap(entry["wrapped"], master_key, "store-key", entry["id"]),
+                )
+                for entry in fields["store_keys"]
+            }
+            service = fields["service_secret"]
+            secret = _unwrap(service["wrapped"], master_key, "service-secret", "")
+            keys[fields["active"]]
+            return cls(keys, fields["active"], secret, int(service["created_at"]), randbytes)
+        except DecryptionFailed:
+            raise KeyringError(
+                "the master key does not open this keyring: it is the key of another store, or the keyring was altered"
+            ) from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            raise KeyringError(
+                "the keyring is damaged: restore keyring.json from a backup or the blob store"
+            ) from None
+
+    def to_json(self, master_key: bytes) -> bytes:
+        """Return the document, every secret freshly wrapped by *master_key*."""
+        document = {
+            "format": DOCUMENT_FORMAT,
+            "version": DOCUMENT_VERSION,
+            "active": self.active,
+            "store_keys": [
+                {
+                    "id": key.id,
+                    "created_at": key.created_at,
+                    "wrapped": self._wrap(key.secret, master_key, "store-key", key.id),
+                }
+                for key in self.store_keys.values()
+            ],
+            "service_secret": {
+                "created_at": self.service_secret_created_at,
+                "wrapped": self._wrap(self.service_secret, master_key, "service-secret", ""),
+            },
+        }
+        return json.dumps(document, indent=2).encode() + b"\n"
+
+    def with_new_store_key(self, *, now: int) -> "Keyring":
+        """Return this keyring with one more store key, which is now the active one."""
+        key = _new_store_key(now, self.randbytes)
+        return replace(self, store_keys={**self.store_keys, key.id: key}, active=key.id)
+
+    def without_store_keys(self, key_ids: Collection[str]) -> "Keyring":
+        """Return this keyring without the store keys *key_ids*; the active one cannot go."""
+        if self.active in key_ids:
+            raise KeyringError("the active store key cannot be removed")
+        return replace(self, store_keys={i: key for i, key in self.store_keys.items() if i not in key_ids})
+
+    def with_new_service_secret(self, *, now: int) -> "Keyring":
+        """Return this keyring with a new service secret: sessions and proofs end, nothing else."""
+        return replace(self, service_secret=self.randbytes(crypto.KEY_SIZE), service_secret_created_at=now)
+
+    def wrap_key(self, image_key: bytes, *, image_id: str, blob_id: str) -> bytes:
+        """Return *image_key* wrapped by the active store key, for this image id and blob id alone."""
+        return crypto.wrap(
+            image_key,
+            key=self.store_keys[self.active].secret,
+            nonce=self.randbytes(crypto.IV_SIZE),
+            associated_data=_key_place(self.active, image_id, blob_id),
+        )
+
+    def unwrap_key(self, wrapped: bytes, *, store_key_id: str, image_id: str, blob_id: str) -> bytes:
+        """
+        Undo ``wrap_key``.
+
+        Raises:
+            KeyringError: If the store key is not in this keyring.
+            DecryptionFailed: If anything else is wrong.
+        """
+        return crypto.unwrap(
+            wrapped,
+            key=self._store_key(store_key_id).secret,
+            associated_data=_key_place(store_key_id, image_id, blob_id),
+        )
+
+    def seal_details(self, details: bytes, *, head: bytes) -> bytes:
+        """Return *details* sealed by the active store key for the blob whose encoded head is *head*."""
+        return self._seal(details, self.active, DETAILS_LABEL, head)
+
+    def open_details(self, sealed: bytes, *, store_key_id: str, head: bytes) -> bytes:
+        """Undo ``seal_details``; raises as ``unwrap_key`` does."""
+        return self._open(sealed, store_key_id, DETAILS_LABEL, head)
+
+    def seal_text(self, text: str, *, purpose: str, row_id: str) -> bytes:
+        """Return *text* sealed for one column (*purpose*) of one row, the store key's id in front."""
+        sealed = self._seal(text.encode(), self.active, TEXT_LABEL, _text_place(purpose, row_id))
+        return bytes.fromhex(self.active) + sealed
+
+    def open_text(self, sealed: bytes, *, purpose: str, row_id: str) -> str:
+        """Undo ``seal_text``; raises as ``unwrap_key`` does."""
+        key_id, rest = sealed[:STORE_KEY_ID_SIZE].hex(), sealed[STORE_KEY_ID_SIZE:]
+        return self._open(rest, key_id, TEXT_LABEL, _text_place(purpose, row_id)).decode()
+
+    def secret(self, label: str) -> bytes:
+        """Return 32 bytes derived from the service secret for the one purpose that *label* names."""
+        return self._derive("", self.service_secret, label)
+
+    def _store_key(self, key_id: str) -> StoreKey:
+        try:
+            return self.store_keys[key_id]
+        except KeyError:
+            raise KeyringError(f"the keyring does not hold the store key {key_id}") from None
+
+    def _seal(self, plaintext: bytes, key_id: str, label: str, place: bytes) -> bytes:
+        key = self._derive(key_id, self._store_key(key_id).secret, label)
+        return crypto.wrap(plaintext, key=key, nonce=self.randbytes(crypto.IV_SIZE), associated_data=place)
+
+    def _open(self, sealed: bytes, key_id: str, label: str, place: bytes) -> bytes:
+        key = self._derive(key_id, self._store_key(key_id).secret, label)
+        return crypto.unwrap(sealed, key=key, associated_data=place)
+
+    def _derive(self, key_id: str, secret: bytes, label: str) -> bytes:
+        derived = self._derived.get((key_id, label))
+        if derived is None:
+            derived = self._derived[key_id, label] = crypto.derive(secret, label)
+        return derived
+
+    def _wrap(self, secret: bytes, master_key: bytes, kind: str, key_id: str) -> str:
+        wrapped = crypto.wrap(
+            secret,
+            key=master_key,
+            nonce=self.randbytes(crypto.IV_SIZE),
+            associated_data=_keyring_place(kind, key_id),
+        )
+        return base64.b64encode(wrapped).decode("ascii")
+
+
+def _new_store_key(now: int, randbytes: RandomBytes) -> StoreKey:
+    return StoreKey(randbytes(STORE_KEY_ID_SIZE).hex(), now, randbytes(crypto.KEY_SIZE))
+
+
+def _parse(document: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(document)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict) or fields.get("format") != DOCUMENT_FORMAT:
+        raise KeyringError("the keyring is damaged: restore keyring.json from a backup or the blob store")
+    if fields.get("version") != DOCUMENT_VERSION:
+        raise KeyringError(
+            f"the keyring has version {fields.get('version')!r}; this program reads {DOCUMENT_VERSION}"
+        )
+    return fields
+
+
+def _unwrap(wrapped: str, master_key: bytes, kind: str, key_id: str) -> bytes:
+    try:
+        raw = base64.b64decode(wrapped, validate=True)
+    except binascii.Error:
+        raise ValueError from None
+    secret = crypto.unwrap(raw, key=master_key, associated_data=_keyring_place(kind, key_id))
+    if len(secret) != crypto.KEY_SIZE:
+        raise ValueError
+    return secret
+
+
+def _keyring_place(kind: str, key_id: str) -> bytes:
+    return b"\0".join((b"pixstore/v1/keyring", kind.encode(), key_id.encode()))
+
+
+def _key_place(store_key_id: str, image_id: str, blob_id: str) -> bytes:
+    version = FORMAT_VERSION.to_bytes(2, "little")
+    return version + bytes.fromhex(store_key_id) + image_id.encode() + bytes.fromhex(blob_id)
+
+
+def _text_place(purpose: str, row_id: str) -> bytes:
+    return purpose.encode() + b"\0" + row_id.encode()

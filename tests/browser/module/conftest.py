@@ -1,0 +1,54 @@
+"""One browser for the session, one browser profile and one server for each test."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.browser.module.page import ModulePage
+from tests.browser.module.server import Endpoint, serving
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile of its own: nothing cached, nobody logged in."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """The server of this test."""
+    with serving() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def new_page(context: BrowserContext, endpoint: Endpoint) -> Iterator[Callable[[], ModulePage]]:
+    """Return a function that opens a tab; none of them may have had reason to complain."""
+    pages: list[ModulePage] = []
+
+    def new_page() -> ModulePage:
+        pages.append(ModulePage(context, endpoint))
+        return pages[-1]
+
+    yield new_page
+    complaints = [line for page in pages for line in page.complaints]
+    assert complaints == []
+
+
+@pytest.fixture
+def page(new_page: Callable[[], ModulePage]) -> ModulePage:
+    """A tab with the module loaded."""
+    return new_page().opens()

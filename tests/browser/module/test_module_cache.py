@@ -1,0 +1,648 @@
+"""
+What the cache promises: it saves requests, keeps its limits, belongs to one owner, and whatever befalls it, the picture
+comes all the same.
+"""
+
+import base64
+
+import pytest
+from tests.browser.module.page import ModulePage
+from tests.browser.module.server import eventually, picture
+
+DATABASE = "pixstore"
+
+# Opens the database as another program would: without listening to anything.
+RAW = """
+const raw = (name, version) => new Promise((resolve, reject) => {
+  const request = indexedDB.open(name, version)
+  request.onsuccess = () => resolve(request.result)
+  request.onerror = () => reject(request.error)
+})
+const all = (database, store) => new Promise((resolve, reject) => {
+  const request = database.transaction(store).objectStore(store).getAll()
+  request.onsuccess = () => resolve(request.result)
+  request.onerror = () => reject(request.error)
+});
+"""
+
+
+def rows(page: ModulePage, store: str = "images-uses") -> list[dict]:
+    """Return what lies in an object store."""
+    script = f"async ([name, store]) => {{ {RAW} const db = await raw(name); const found = await all(db, store); db.close(); return found }}"
+    return page.tab.evaluate(script, [DATABASE, store])
+
+
+def ids(page: ModulePage) -> set[str]:
+    """Return the ids of the images that are cached."""
+    return {row["id"] for row in rows(page)}
+
+
+def changes(page: ModulePage, image_id: str, change: str) -> None:
+    """Damage a cached row by a script that changes *row*."""
+    page.tab.evaluate(
+        f"""async ([name, id]) => {{
+          {RAW}
+          const db = await raw(name)
+          const store = db.transaction('images', 'readwrite').objectStore('images')
+          await new Promise((resolve) => {{
+            store.get(id).onsuccess = ({{ target: {{ result: row }} }}) => {{
+              {change}
+              store.put(row).onsuccess = resolve
+            }}
+          }})
+          db.close()
+        }}""",
+        [DATABASE, image_id],
+    )
+
+
+# --- hits ---
+
+
+def test_a_batch_of_hits_is_one_read_transaction(page, endpoint):
+    """Twenty hits at once cost one readonly transaction, no write of bytes and no request."""
+    records = [endpoint.add(f"a{n}") for n in range(20)]
+    page.gets(*records)
+    page.cached()
+    page.opens()
+    page.tab.evaluate(
+        """() => {
+          window.transactions = []
+          const { transaction } = IDBDatabase.prototype
+          IDBDatabase.prototype.transaction = function (stores, mode, options) {
+            window.transactions.push([[stores].flat().join(' '), mode ?? 'readonly', options?.durability ?? ''])
+            return transaction.call(this, stores, mode, options)
+          }
+        }"""
+    )
+
+    assert all(page.gets(*records))
+    seen = page.waits_for("window.transactions.length > 1 && window.transactions")
+    assert seen == [["images images-about", "readonly", ""], ["images-uses", "readwrite", "relaxed"]]
+    assert len(endpoint.asked) == 20
+
+
+def test_uses_are_noted_for_many_at_once(page, endpoint):
+    """Hits move the time of use, in one small write that leaves the bytes alone."""
+    records = [endpoint.add(f"a{n}") for n in range(3)]
+    page.gets(*records)
+    page.cached()
+    before = {row["id"]: row["lastUsed"] for row in rows(page)}
+    page.tab.wait_for_timeout(10)
+
+    page.gets(*records[:2])
+
+    def used_later() -> set[str]:
+        return {row["id"] for row in rows(page) if row["lastUsed"] > before[row["id"]]}
+
+    assert eventually(lambda: used_later() == {"a0", "a1"})
+
+
+def test_what_is_not_written_yet_is_a_hit(page, endpoint):
+    """A picture asked for again before it has been written is not fetched again."""
+    record = endpoint.add("a")
+
+    page.gets(record)
+    page.gets(record)
+
+    assert len(endpoint.asked) == 1
+
+
+# --- limits ---
+
+
+def test_least_recently_used_go_first(page, endpoint):
+    """When the limit by count is passed, those least recently used are evicted, a few more than needed."""
+    page.configures(frontendImageCacheLimit=10, frontendCleanupBatch=3)
+    for n in range(10):
+        page.gets(endpoint.add(f"a{n}"))
+        page.cached()
+    page.gets(endpoint.record("a0"), endpoint.record("a1"))
+    assert eventually(lambda: {row["id"] for row in sorted(rows(page), key=lambda row: row["lastUsed"])[-2:]} == {"a0", "a1"})
+
+    page.gets(endpoint.add("new"))
+    usage = page.cached()
+
+    assert ids(page) == {"a0", "a1", "a6", "a7", "a8", "a9", "new"}
+    assert usage["images"] == 7
+
+
+def test_limit_by_bytes(page, endpoint):
+    """When the limit by bytes is passed, old images go until it is kept; nothing else does."""
+    image = picture(200, 200)
+    page.configures(cacheBytesLimit=len(image) * 5)
+    for n in range(5):
+        page.gets(endpoint.add(f"a{n}", image))
+        page.cached()
+    assert page.cached()["images"] == 5
+
+    page.gets(endpoint.add("new", image))
+    usage = page.cached()
+
+    assert ids(page) == {"a2", "a3", "a4", "new"}
+    assert usage == {"images": 4, "bytes": 4 * len(image)}
+
+
+def test_an_image_larger_than_the_cache(page, endpoint):
+    """What is larger than the whole cache is shown, and evicts nothing."""
+    small, large = picture(), picture(900, 900)
+    page.configures(cacheBytesLimit=len(large) - 1)
+
+    assert all(page.gets(endpoint.add("small", small), endpoint.add("large", large)))
+    page.cached()
+    assert ids(page) == {"small"}
+
+
+def test_two_tabs_keep_one_limit(new_page, endpoint):
+    """Two tabs that fill the cache at once keep its limits together, and its sums stay right."""
+    options = {"frontendImageCacheLimit": 30, "frontendCleanupBatch": 5}
+    tabs = [new_page().opens(config=options) for _ in range(2)]
+    lists = [[endpoint.add(f"{name}{n}") for n in range(60)] for name in "ab"]
+
+    for tab, records in zip(tabs, lists, strict=True):
+        tab.runs(
+            """({ getImages }, records) => {
+              window.done = (async () => {
+                for (let at = 0; at < records.length; at += 4) {
+                  await getImages(records.slice(at, at + 4))
+                  await new Promise((resolve) => setTimeout(resolve, 15))
+                }
+              })()
+            }""",
+            records,
+        )
+    for tab in tabs:
+        tab.tab.evaluate("() => window.done")
+        tab.cached()
+
+    usage, left = tabs[0].cached(), rows(tabs[0])
+    assert 20 <= len(left) <= 30
+    assert usage == {"images": len(left), "bytes": sum(row["size"] for row in left)}
+    assert {row["id"] for row in rows(tabs[0], "images")} == {row["id"] for row in left}
+
+
+def limit_storage(page: ModulePage, size: int) -> None:
+    """Grant the origin of *page* so many bytes."""
+    devtools = page.tab.context.new_cdp_session(page.tab)
+    devtools.send("Storage.overrideQuotaForOrigin", {"origin": page.endpoint.url, "quotaSize": size})
+
+
+def test_a_full_disk_makes_room(new_page, endpoint):
+    """When the browser refuses a write for want of space, the oldest images go and the write is done again."""
+    page = new_page()
+    page.tab.add_init_script("StorageManager.prototype.estimate = () => Promise.reject(new Error())")
+    page.opens()
+    image = picture(500, 500, kind="BMP")
+    limit_storage(page, 5 * len(image))
+
+    for n in range(8):
+        assert page.gets(endpoint.add(f"a{n}", image))[0]
+        page.cached()
+
+    assert "a7" in ids(page)
+    assert "a0" not in ids(page)
+
+
+def test_a_disk_with_no_room_at_all(new_page, endpoint):
+    """Where not even one picture can be kept, pictures are shown uncached."""
+    page = new_page().opens()
+    limit_storage(page, 1)
+    image = picture(500, 500, kind="BMP")
+
+    assert all(page.gets(endpoint.add("a", image), endpoint.add("b", image)))
+    assert page.cached()["images"] == 0
+    assert page.gets(endpoint.record("a"))[0]
+
+
+def test_part_of_the_quota_stays_free(new_page, endpoint):
+    """The cache does not grow into the last tenth of what the browser grants."""
+    page = new_page().opens()
+    image = picture(500, 500, kind="BMP")
+    limit_storage(page, 5 * len(image))
+
+    for n in range(6):
+        page.gets(endpoint.add(f"a{n}", image))
+        page.cached()
+
+    assert 1 <= page.cached()["images"] <= 4
+
+
+# --- what befalls the database ---
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "row.bytes = null",
+        "row.bytes = new Blob([])",
+        "row.bytes = row.bytes.slice(1)",
+        "row.bytes = [1, 2, 3]",
+        "delete row.bytes",
+    ],
+)
+def test_a_damaged_entry(page, endpoint, damage):
+    """An entry that cannot be what was stored is dropped, fetched again and whole afterwards."""
+    record = endpoint.add("a")
+    page.gets(record)
+    page.cached()
+    page.opens()
+    changes(page, "a", damage)
+
+    assert page.gets(record)[0]["bytes"] == base64.b64encode(picture()).decode()
+    page.cached()
+    page.opens()
+    assert page.gets(record)[0]["bytes"] == base64.b64encode(picture()).decode()
+    assert len(endpoint.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "absence",
+    [
+        "Object.defineProperty(window, 'indexedDB', { value: undefined })",
+        "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('no', 'SecurityError') } })",
+        "IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError') }",
+        "IDBDatabase.prototype.transaction = () => { throw new DOMException('no', 'UnknownError') }",
+        "IDBObjectStore.prototype.put = () => { throw new DOMException('no', 'DataCloneError') }",
+    ],
+)
+def test_no_indexeddb(new_page, endpoint, absence):
+    """Where the browser offers no IndexedDB (private windows), or a broken one, pictures come uncached."""
+    page = new_page()
+    page.tab.add_init_script(absence)
+    page.opens(config={"cacheOwner": "u1"})
+    record = endpoint.add("a")
+
+    assert page.gets(record)[0]
+    assert page.has_cached("a") in (False, None)
+    assert page.gets(record)[0]
+    page.expects("The browser's storage does not work")
+
+
+def test_an_indexeddb_that_does_not_answer(new_page, endpoint):
+    """A browser whose IndexedDB hangs costs a short wait once, and no picture."""
+    page = new_page()
+    page.tab.add_init_script(
+        """const { open } = IDBFactory.prototype
+        IDBFactory.prototype.open = function (...names) {
+          const request = open.apply(this, names)
+          request.addEventListener = () => {}
+          return request
+        }"""
+    )
+    page.opens()
+
+    times = page.runs(
+        """async ({ getImage }, records) => {
+          const times = []
+          for (const record of records) {
+            const start = performance.now()
+            await getImage(record)
+            times.push(performance.now() - start)
+          }
+          return times
+        }""",
+        [endpoint.add("a"), endpoint.add("b")],
+    )
+
+    assert times[0] < 3000
+    assert times[1] < 500
+
+
+def test_an_older_tab_in_the_way(new_page, endpoint):
+    """A tab that keeps an older database open (`blocked`) stops no picture; when it closes, caching begins."""
+    old = new_page().opens()
+    old.tab.evaluate(f"async () => {{ {RAW} window.held = await raw('{DATABASE}', 1) }}")
+    page = new_page().opens()
+
+    assert page.gets(endpoint.add("a"))[0]
+    old.tab.evaluate("() => window.held.close()")
+    assert eventually(lambda: page.gets(endpoint.add("b")) and page.cached()["images"] > 0)
+    page.expects("another tab keeps an older cache open")
+
+
+def test_a_newer_tab_is_let_through(new_page, endpoint):
+    """A tab with a newer schema is not blocked (`versionchange`); the older tab goes on, uncached."""
+    page = new_page().opens()
+    page.gets(endpoint.add("a"))
+    page.cached()
+    newer = new_page().opens()
+
+    upgraded = newer.tab.evaluate(f"async () => {{ {RAW} window.held = await raw('{DATABASE}', 999); return held.version }}")
+
+    assert upgraded == 999
+    assert page.gets(endpoint.add("b"))[0]
+    assert page.gets(endpoint.add("c"))[0]
+    assert newer.tab.evaluate("() => window.held.version") == 999
+
+
+def test_going_back_to_an_older_release(new_page, endpoint):
+    """A page that finds the database of a newer release makes its own anew, rather than never caching again."""
+    page = new_page().opens()
+    page.tab.evaluate(f"async () => {{ {RAW} (await raw('{DATABASE}', 99_999)).close() }}")
+
+    page.gets(endpoint.add("a"))
+
+    assert page.cached()["images"] == 1
+
+
+@pytest.mark.parametrize("version", [1, 101])
+def test_a_database_of_another_make(new_page, endpoint, version):
+    """What the npm frontend, or anybody else, left under this name is dropped: it may hold keys."""
+    page = new_page().opens()
+    page.tab.evaluate(
+        """async ([name, version]) => {
+          const database = await new Promise((resolve) => {
+            const request = indexedDB.open(name, version)
+            request.onupgradeneeded = () => request.result.createObjectStore('images', { keyPath: 'id' })
+            request.onsuccess = () => resolve(request.result)
+          })
+          const store = database.transaction('images', 'readwrite').objectStore('images')
+          await new Promise((resolve) => { store.put({ id: 'a', token: 1, encrypted: new Uint8Array(99) }).onsuccess = resolve })
+          database.close()
+        }""",
+        [DATABASE, version],
+    )
+
+    page.gets(endpoint.add("b"))
+    page.cached()
+
+    assert {row["id"] for row in rows(page, "images")} == {"b"}
+
+
+def test_a_raised_version_drops_the_cache(page, endpoint):
+    """frontendDbVersion is how a page author drops everybody's cache."""
+    record = endpoint.add("a")
+    page.gets(record)
+    page.cached()
+
+    page.opens(config={"frontendDbVersion": 2})
+    page.gets(record)
+    page.cached()
+    assert len(endpoint.asked) == 2
+
+    page.opens(config={"frontendDbVersion": 2}).gets(record)
+    assert len(endpoint.asked) == 2
+
+
+def test_a_lost_connection_is_opened_again(page, endpoint):
+    """When the browser closes the connection under a live page, the next picture opens another."""
+    page.tab.evaluate(
+        """() => {
+          const { open } = IDBFactory.prototype
+          window.connections = []
+          IDBFactory.prototype.open = function (...options) {
+            const request = open.apply(this, options)
+            request.addEventListener('success', () => window.connections.push(request.result))
+            return request
+          }
+        }"""
+    )
+    records = [endpoint.add(name) for name in "abcd"]
+    page.gets(records[0])
+    page.cached()
+
+    # A connection that was lost tells so by an event; one that is closing says so when it is used.
+    page.tab.evaluate("() => { connections[0].close(); connections[0].dispatchEvent(new Event('close')) }")
+    page.gets(records[1])
+    page.cached()
+    page.tab.evaluate("() => connections[1].close()")
+    page.gets(records[2])
+    page.cached()
+
+    assert ids(page) == {"a", "b", "c"}
+    assert page.tab.evaluate("() => connections.length") == 4
+
+
+def test_the_database_deleted_under_a_live_page(page, endpoint):
+    """Somebody empties the site's storage while the page is open: pictures keep coming, and a reload caches again."""
+    record = endpoint.add("a")
+    page.gets(record)
+    page.cached()
+    devtools = page.tab.context.new_cdp_session(page.tab)
+    devtools.send("Storage.clearDataForOrigin", {"origin": endpoint.url, "storageTypes": "indexeddb"})
+
+    assert page.gets(record)[0]
+    assert page.gets(endpoint.add("b"))[0]
+    page.opens()
+    page.gets(record)
+    assert page.cached()["images"] == 1
+
+
+def test_an_aborted_write(page, endpoint):
+    """A write transaction that the browser aborts leaves no half entry, and no picture fails."""
+    page.gets(endpoint.add("a"))
+    page.cached()
+    page.tab.evaluate(
+        """() => {
+          const { put } = IDBObjectStore.prototype
+          IDBObjectStore.prototype.put = function (...row) {
+            const request = put.apply(this, row)
+            if (this.name === 'images') this.transaction.abort()
+            return request
+          }
+        }"""
+    )
+
+    assert all(page.gets(endpoint.add("b"), endpoint.add("c")))
+    assert page.cached()["images"] == 1
+    assert ids(page) == {"a"}
+
+
+def test_a_tab_closed_while_writing(new_page, endpoint):
+    """A tab closed right after it got its pictures leaves whole entries or none."""
+    image = picture(600, 600, kind="BMP")
+    records = [endpoint.add(f"a{n}", image) for n in range(5)]
+    closing = new_page().opens()
+    closing.runs("({ getImages }, records) => { getImages(records) }", records)
+    closing.tab.wait_for_timeout(60)
+    closing.tab.close()
+
+    page = new_page().opens()
+    usage = page.cached()
+
+    assert usage == {"images": len(rows(page)), "bytes": sum(row["size"] for row in rows(page))}
+    assert [one["bytes"] for one in page.gets(*records)] == [base64.b64encode(image).decode()] * 5
+
+
+# --- owners ---
+
+
+def test_another_owner_finds_nothing(new_page, endpoint):
+    """When another user's page opens, what was cached is dropped, even if that page shows no picture."""
+    new_page().opens(config={"cacheOwner": "anna"}).gets(endpoint.add("a"))
+    first = new_page().opens(config={"cacheOwner": "anna"})
+    assert first.has_cached("a") is True
+
+    second = new_page().opens(config={"cacheOwner": "ben"})
+
+    assert eventually(lambda: rows(second, "images") == [])
+
+
+def test_a_tab_of_the_user_before(new_page, endpoint):
+    """A tab left open by the user before neither reads what the next one caches nor adds to it."""
+    left_open = new_page().opens(config={"cacheOwner": "anna"})
+    left_open.gets(endpoint.add("a"))
+    left_open.cached()
+    other = new_page().opens(config={"cacheOwner": "ben"})
+    other.gets(endpoint.add("b"))
+    other.cached()
+
+    assert left_open.gets(endpoint.add("c"), endpoint.record("b"))
+    left_open.cached()
+
+    assert ids(other) == {"b"}
+    assert endpoint.asked_ids().count("b") == 2
+
+
+def test_logging_out_in_another_tab(new_page, endpoint):
+    """After clearCache() in one tab, another one caches nothing more until it is loaded again."""
+    tabs = [new_page().opens(config={"cacheOwner": "anna"}) for _ in range(2)]
+    for tab, name in zip(tabs, "ab", strict=True):
+        tab.gets(endpoint.add(name))
+        tab.cached()
+
+    tabs[0].runs("({ clearCache }) => clearCache()")
+    tabs[1].gets(endpoint.add("c"))
+    tabs[1].cached()
+    assert ids(tabs[0]) == set()
+
+    tabs[1].opens(config={"cacheOwner": "anna"}).gets(endpoint.record("c"))
+    tabs[1].cached()
+    assert ids(tabs[0]) == {"c"}
+
+
+def test_the_owner_is_not_written_down(page, endpoint):
+    """Of the owner only a fingerprint is stored."""
+    page.configures(cacheOwner="anna@example.org")
+    page.gets(endpoint.add("a"))
+    page.cached()
+
+    (about,) = rows(page, "images-about")
+    assert "anna" not in str(about)
+
+
+def test_another_cache_mode_starts_empty(page, endpoint):
+    """A page that asks for ciphertext only does not keep the pictures of before."""
+    record = endpoint.add("a")
+    page.gets(record)
+    page.cached()
+
+    page.opens(config={"cacheMode": "encrypted"}).gets(record)
+    page.cached()
+
+    assert page.tab.evaluate(
+        f"async () => {{ {RAW} const [row] = await all(await raw('{DATABASE}'), 'images'); return row.bytes.type }}"
+    ) == ""
+
+
+# --- cache modes ---
+
+
+def test_encrypted_mode_hits_with_meta(page, endpoint):
+    """With cacheMode 'encrypted' a record with meta is a hit, decrypted from the cached ciphertext."""
+    config = {"cacheMode": "encrypted"}
+    endpoint.add("a", picture(colour="red"))
+    record = endpoint.record("a", meta=True)
+    page.opens(config=config)
+    cold = page.gets(record)
+    page.cached()
+    page.opens(config=config)
+
+    assert page.gets(record) == cold
+    assert len(endpoint.asked) == 1
+
+
+def test_encrypted_mode_needs_meta(page, endpoint):
+    """With cacheMode 'encrypted' a record without meta is fetched each time: the browser keeps no key."""
+    page.opens(config={"cacheMode": "encrypted"})
+    record = endpoint.add("a")
+
+    page.gets(record)
+    page.cached()
+
+    assert page.gets(record)[0]
+    assert [asked.token for asked in endpoint.asked] == [None, None]
+
+
+def test_encrypted_mode_with_damaged_ciphertext(page, endpoint):
+    """Ciphertext that was altered on disk is dropped and fetched again."""
+    config = {"cacheMode": "encrypted"}
+    endpoint.add("a")
+    record = endpoint.record("a", meta=True)
+    page.opens(config=config).gets(record)
+    page.cached()
+    page.opens(config=config)
+    changes(page, "a", "row.bytes = new Blob([new Uint8Array(row.size)])")
+
+    assert page.gets(record)[0]["bytes"] == base64.b64encode(picture()).decode()
+    page.cached()
+    page.opens(config=config)
+    assert page.gets(record)[0]["bytes"] == base64.b64encode(picture()).decode()
+    assert len(endpoint.asked) == 2
+
+
+# --- no key anywhere ---
+
+
+@pytest.mark.parametrize("mode", ["decrypted", "encrypted"])
+def test_no_key_in_the_browsers_files(browser, endpoint, tmp_path, mode):
+    """
+    After a session nothing in the browser's profile holds a key or a proof, in either cache mode; a planted key is found.
+    """
+    records = [endpoint.add(f"a{n}", picture(40 * n + 40, 40)) for n in range(6)]
+    records += [endpoint.record(endpoint.add(f"m{n}")["id"], meta=True) for n in range(3)]
+    secrets = {b"proof-now": "proof"}
+    for name, sealed in endpoint.images.items():
+        secrets |= {sealed.key: name, base64.b64encode(sealed.key): name, sealed.key.hex().encode(): name}
+        secrets[sealed.iv + sealed.tag] = name
+    planted = endpoint.images["a0"].key
+
+    def session(*, plant: bool) -> None:
+        context = browser.browser_type.launch_persistent_context(
+            tmp_path, executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        page = ModulePage(context, endpoint)
+        for _ in range(2):
+            page.opens(config={"cacheMode": mode, "cacheOwner": "u1"})
+            page.gets(*records)
+            page.cached()
+        assert page.cached()["images"] == 9
+        if plant:
+            script = f"""async (key) => {{ {RAW} const db = await raw('{DATABASE}')
+              const store = db.transaction('images', 'readwrite').objectStore('images')
+              await new Promise((done) => {{ store.put({{ id: 'z', view: Uint8Array.from(key) }}).onsuccess = done }}) }}"""
+            page.tab.evaluate(script, list(planted))
+        context.close()
+
+    def found() -> set[str]:
+        files = [file for file in tmp_path.rglob("*") if file.is_file()]
+        return {name for file in files for secret, name in secrets.items() if secret in file.read_bytes()}
+
+    session(plant=False)
+    assert found() == set()
+    session(plant=True)
+    assert found() == {"a0"}
+
+
+def test_no_key_in_storage_or_page(page, endpoint):
+    """No key, proof or payload lies in any storage that scripts can read, nor in the markup of the page."""
+    record = endpoint.add("a")
+    page.opens(f'<pixstore-image image-id="a" token="{record["token"]}" alt="x"></pixstore-image>', config={"recordUrl": "/records"})
+    page.waits_for("document.querySelector('pixstore-image').complete")
+    page.cached()
+
+    everything = page.tab.evaluate(
+        f"""async () => {{
+          {RAW}
+          const database = await raw('{DATABASE}')
+          const stores = await Promise.all([...database.objectStoreNames].map((store) => all(database, store)))
+          const markup = document.documentElement.outerHTML + document.querySelector('pixstore-image').shadowRoot.innerHTML
+          return [JSON.stringify(stores), JSON.stringify({{ ...localStorage, ...sessionStorage }}),
+            String(await caches.keys()), document.cookie, markup].join('|')
+        }}"""
+    )
+
+    sealed = endpoint.images["a"]
+    assert base64.b64encode(sealed.key).decode() not in everything
+    assert sealed.key.hex() not in everything
+    assert "proof-now" not in everything

@@ -1,0 +1,101 @@
+"""The browser module reads the same bytes as the server: every vector of tests/vectors, in the browser."""
+
+import pytest
+from tests.browser.module.page import ModulePage
+from tests.browser.module.server import serving
+from tests.vector_files import load, vectors
+
+IN_PAGE = """
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+const bytes = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16))
+"""
+DECODE = f"""async ([path, vector]) => {{
+  {IN_PAGE}
+  const {{ decodeWirePayload }} = await import(path + 'wire.js')
+  try {{
+    const decoded = decodeWirePayload(bytes(vector.hex))
+    return Object.fromEntries(Object.entries(decoded).map(([k, v]) => [k, typeof v === 'number' ? v : hex(v)]))
+  }} catch ({{ code }}) {{
+    return {{ refused: code }}
+  }}
+}}"""
+UNSEAL = f"""async ([path, vector, formats]) => {{
+  {IN_PAGE}
+  const {{ unseal }} = await import(path + 'crypto.js')
+  const {{ mimeType }} = await import(path + 'formats.js')
+  const seal = {{ key: bytes(vector.key), iv: bytes(vector.iv), tag: bytes(vector.tag) }}
+  try {{
+    const {{ formatByte, image }} = await unseal(bytes(vector.ciphertext), seal)
+    return {{ image: hex(image), mime_type: mimeType(formatByte, formats), key_left: hex(seal.key).replace(/0/g, '') }}
+  }} catch ({{ code }}) {{
+    return {{ refused: code }}
+  }}
+}}"""
+BATCH = f"""async ([path, vector]) => {{
+  {IN_PAGE}
+  const {{ readBatch, decodeWirePayload }} = await import(path + 'wire.js')
+  const payloads = []
+  try {{
+    for await (const payload of readBatch(new Blob([bytes(vector.hex)]).stream())) {{
+      decodeWirePayload(payload)
+      payloads.push(hex(payload))
+    }}
+    return payloads
+  }} catch ({{ code }}) {{
+    return {{ refused: code }}
+  }}
+}}"""
+MODULE = "/static/v1/pixstore/"
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """One tab for all vectors: they leave nothing behind."""
+    context = browser.new_context()
+    with serving() as endpoint:
+        yield ModulePage(context, endpoint).opens()
+    context.close()
+
+
+@pytest.mark.parametrize("vector", vectors("wire.json", "payloads", expect="ok"))
+def test_wire_payloads(page, vector):
+    """A payload of the server is decoded into the same fields."""
+    expected = {name: value for name, value in vector.items() if name not in ("name", "why", "expect", "hex")}
+
+    assert page.tab.evaluate(DECODE, [MODULE, vector]) == expected
+
+
+@pytest.mark.parametrize("vector", vectors("wire.json", "payloads", expect="refused"))
+def test_refused_wire_payloads(page, vector):
+    """Bytes that the server would refuse are refused here as well."""
+    assert page.tab.evaluate(DECODE, [MODULE, vector]) == {"refused": "wire"}
+
+
+@pytest.mark.parametrize("vector", vectors("wire.json", "batches", expect="ok"))
+def test_batches(page, vector):
+    """The body of a batch answer is taken apart into its payloads."""
+    assert page.tab.evaluate(BATCH, [MODULE, vector]) == vector["payloads"]
+
+
+@pytest.mark.parametrize("vector", vectors("wire.json", "batches", expect="refused"))
+def test_refused_batches(page, vector):
+    """A batch answer that is not whole payloads and nothing else is refused."""
+    assert page.tab.evaluate(BATCH, [MODULE, vector]) == {"refused": "wire"}
+
+
+@pytest.mark.parametrize("vector", vectors("sealed.json", "images", expect="ok"))
+def test_sealed_images(page, vector):
+    """What the server sealed opens in the browser; the key is wiped once it has been used."""
+    formats = load("sealed.json")["image_formats"]
+
+    opened = page.tab.evaluate(UNSEAL, [MODULE, vector, formats])
+
+    assert opened == {"image": vector["image"], "mime_type": vector["mime_type"], "key_left": ""}
+
+
+@pytest.mark.parametrize("vector", vectors("sealed.json", "images", expect="refused"))
+def test_refused_sealed_images(page, vector):
+    """What is not sealed as an image is does not open, and nothing of it comes out."""
+    formats = load("sealed.json")["image_formats"]
+
+    assert page.tab.evaluate(UNSEAL, [MODULE, vector, formats])["refused"] in ("damaged", "unreadable")

@@ -1,0 +1,38 @@
+"""Fixtures that every kind of test shares, named for what they give. Those of one kind stand beside its tests."""
+
+import os
+
+import pytest
+
+from pixstore.config import Config
+from pixstore.store import ImageStore
+from tests.clock import Clock
+
+pytest.register_assert_rewrite("tests.store.blob_store_contract")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch):
+    """Keep ``PIXSTORE_*`` variables of whoever runs the tests out of them."""
+    for name in [name for name in os.environ if name.startswith("PIXSTORE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def now():
+    """Return a clock that stands still until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Return the default settings, in a data directory that does not exist yet."""
+    return Config(data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def store(config, now):
+    """Return an open store on a real SQLite file and real image files."""
+    store = ImageStore.open(config, now=now)
+    yield store
+    store.close()

@@ -1,0 +1,51 @@
+"""What a reliability program found, and how it is run: as a process of its own, so that it may fork and be stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+FEW = 20
+
+
+@dataclass
+class Outcome:
+    """How much was tried, in words and as a number, and every promise that was broken."""
+
+    amount: int = 0
+    words: str = ""
+    anomalies: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+class ProgramFailed(Exception):
+    """A program ended without an outcome."""
+
+
+def run_program(name: str, *, timeout: float = 600, **arguments: Any) -> Outcome:
+    """Run the module *name* of the harness in a process of its own and return what it found."""
+    command = [sys.executable, "-m", f"tests.reliability.harness.{name}", json.dumps(arguments)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False, env=_environment()
+    )
+    if done.returncode:
+        raise ProgramFailed(f"{name} {arguments}: exit status {done.returncode}\n{done.stderr[-4000:]}")
+    return Outcome(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(run: Callable[..., Outcome]) -> None:
+    """Be the program: run with the arguments of the command line, print the outcome, leave without loose ends."""
+    outcome = run(**json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}"))
+    outcome.anomalies[FEW:] = [f"… {len(outcome.anomalies)} in all"] if len(outcome.anomalies) > FEW else []
+    print(json.dumps(asdict(outcome)), flush=True)
+    os._exit(0)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIXSTORE_")}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}

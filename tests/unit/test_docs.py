@@ -1,0 +1,68 @@
+"""What the documents say of the program is what the program does."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from pixstore import blob_format, crypto, wire
+from pixstore.config import Config
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+FORMATS = (ROOT / "docs" / "format.md").read_text()
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def _shown(default: object) -> str:
+    if default is None or default == ():
+        return ""
+    if isinstance(default, tuple):
+        return f"`{','.join(default)}`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(Config), ids=lambda setting: setting.name)
+def test_every_setting_stands_in_the_readme(setting):
+    """The settings table has each setting with its default and the help text of the program."""
+    row = f"| `PIXSTORE_{setting.name.upper()}` | {_shown(setting.default)} | {setting.metadata['help']} |"
+
+    assert row in README
+
+
+def test_the_readme_has_no_setting_that_is_gone():
+    """The settings table names nothing the program does not know."""
+    named = set(re.findall(r"^\| `PIXSTORE_([A-Z_]+)` \|", README, re.MULTILINE))
+
+    assert named == {setting.name.upper() for setting in dataclasses.fields(Config)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    """Every relative link in a document names a file that is there."""
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
+
+    missing = [target for target in targets if not (document.parent / target).exists()]
+    assert missing == []
+
+
+def test_the_blob_table_has_the_sizes_of_the_code():
+    """docs/format.md and the code agree on where each field of a blob lies."""
+    head = blob_format.BlobHead("00" * 8, "00" * 16, 0, b"k" * 60, b"i" * 12, b"t" * 16, "abcdefgh")
+    encoded = blob_format.encode_head(head)
+
+    assert f"| 40 | {crypto.WRAPPED_KEY_SIZE} | wrapped image key" in FORMATS
+    assert "| 128 | 1 | length *i* of the image id |" in FORMATS
+    assert encoded[128] == len("abcdefgh")
+    assert encoded[40:100] == b"k" * 60
+    assert encoded[100:128] == b"i" * 12 + b"t" * 16
+
+
+@pytest.mark.parametrize("state", wire.WireState)
+def test_every_wire_state_stands_in_the_format(state):
+    """docs/format.md lists each state of the wire payload by number and name."""
+    name = state.name.title().replace("_", "").replace("Id", "ID")
+
+    assert f"| {state.value} | {name} |" in FORMATS

@@ -1,0 +1,110 @@
+"""The composition root."""
+
+import subprocess
+import sys
+
+import pytest
+
+from app import ROOT, create_app
+from pixstore.config import Config
+from tests.images import jpeg
+from tests.web.visitor import Visitor
+
+
+def run(code, **environment):
+    """Run *code* in a Python of its own in the folder of the application."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, text=True, capture_output=True, check=True
+    ).stdout
+
+
+def test_importing_opens_nothing(tmp_path):
+    """The store is opened when the application is asked for, not when the module is imported."""
+    data = tmp_path / "data"
+
+    run("import app", PIXSTORE_DATA_DIR=str(data))
+
+    assert not data.exists()
+
+
+def test_app_attribute_is_made_once(tmp_path):
+    """`gunicorn app:app` finds the application, and finds the same one again."""
+    out = run("import app; print(app.app is app.app, app.app.name)", PIXSTORE_DATA_DIR=str(tmp_path / "data"))
+
+    assert out.splitlines()[-1] == "True app"
+
+
+def test_other_attributes_do_not_exist():
+    """A misspelt name is an error as in any module."""
+    import app
+
+    with pytest.raises(AttributeError, match="no attribute 'application'"):
+        app.application  # noqa: B018
+
+
+def test_commands_print_no_link(tmp_path):
+    """A command also makes the application, but is no start of a server: the link that was shown stays valid."""
+    code = (
+        "import sys; from flask.cli import main; "
+        "sys.argv = ['flask', 'pixstore', 'create-user', 'anna', '--password-stdin']; main()"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PIXSTORE_DATA_DIR": str(tmp_path / "data")},
+        input="correct horse battery\n",
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+
+    assert result.stdout == "account anna made\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    (
+        ({}, "http://127.0.0.1:8000/"),
+        ({"HOST": "0.0.0.0", "PORT": "81"}, "http://0.0.0.0:81/"),
+        ({"HOST": "::1"}, "http://[::1]:8000/"),
+        ({"HOST": "", "PORT": ""}, "http://127.0.0.1:8000/"),
+    ),
+    ids=str,
+)
+def test_link_names_where_the_server_listens(tmp_path, environment, expected):
+    """The link follows HOST and PORT, as the server does."""
+    out = run("import app; app.create_app()", PIXSTORE_DATA_DIR=str(tmp_path / "data"), **environment)
+
+    assert out.startswith(f"Set up: {expected}setup/")
+
+
+def test_image_endpoint_is_served_without_a_session(app, gallery, stranger):
+    """The proof is the permission: an image is fetched with it alone."""
+    record = gallery.save(jpeg())
+
+    answer = stranger.client.get(
+        f"/pixstore-image/{record.id}", headers={"x-pixstore-proof": record.stateless_proof}
+    )
+
+    assert (answer.status_code, answer.data[0]) == (200, 1)
+
+
+def test_image_endpoint_can_be_switched_off(config):
+    """Where a program serves the images itself, the route is not there."""
+    app = create_app(Config(data_dir=config.data_dir, default_endpoint_enabled=False))
+
+    assert app.test_client().get("/pixstore-image/x").status_code == 404
+    app.extensions["pixstore"].close()
+
+
+def test_all_processes_agree_on_sessions(config, anna, app):
+    """A login made in one worker is good in another: no secret belongs to a process."""
+    other = create_app(config)
+    other.extensions["pixstore"].now = app.extensions["pixstore"].now
+
+    elsewhere = Visitor(other)
+    elsewhere.client.set_cookie("pixstore", anna.cookie)
+
+    assert elsewhere.get("/").status_code == 200
+    other.extensions["pixstore"].close()
