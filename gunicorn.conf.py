@@ -70,7 +70,9 @@ class PathLogger(glogging.Logger):
             "h": environ.get("REMOTE_ADDR") or "-",
             "m": environ["REQUEST_METHOD"],
             # Quoted again, so that no path can write a line of its own into the log.
-            "U": quote(_TOKEN_IN_PATH.sub(r"\1*", environ.get("PATH_INFO", "")), safe="/*", encoding="latin-1"),
+            "U": quote(
+                _TOKEN_IN_PATH.sub(r"\1*", environ.get("PATH_INFO", "")), safe="/*", encoding="latin-1"
+            ),
             "s": str(resp.status).split(None, 1)[0],
             "B": resp.sent,
             "M": round(request_time.total_seconds() * 1000),

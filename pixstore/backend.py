@@ -74,6 +74,8 @@ def _handled(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - which errors pass is the error mode's decision
             _handle(error)
+            # It is kept, and must not keep what the frames it came through hold: the image, its key.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
             return None
 
     return call

@@ -26,6 +26,8 @@ ENVIRONMENT_PREFIX = "PIXSTORE_"
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
 MIB = 2**20
+AES_GCM_LIMIT = 2**31 - 64
+"""Bytes that one call of the cipher takes, less the format byte and the tag."""
 
 _ROUTE = re.compile(r"(/[A-Za-z0-9_.~-]+)+")
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.:\[\]_-]+")
@@ -286,6 +288,8 @@ class Config:
             for name, bound in least.items()
             if not _is_whole(getattr(self, name)) or getattr(self, name) < bound
         ]
+        if _is_whole(self.max_image_bytes) and self.max_image_bytes >= AES_GCM_LIMIT:
+            faults.append(f"max_image_bytes: expected less than {AES_GCM_LIMIT}")
         window = self.stateless_key_window_length
         if not _is_whole(window) or (window < 1 and window != NEVER_EXPIRES):
             faults.append("stateless_key_window_length: expected a whole number of ms, at least 1, or -1")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 100
 MAX_BATCH_BODY = 64 * 1024
-ALLOWED_METHODS = "GET, HEAD, POST, OPTIONS"
+ALLOWED_METHODS = "GET, POST, OPTIONS"
 
 _TOKEN_DIGITS = len(str(TOKEN_LIMIT))
 
@@ -64,7 +64,7 @@ class ImageEndpoint:
         image_id = environ.get("PATH_INFO", "")[len(self._route) + 1 :]
         if method == "OPTIONS":
             return self._respond(start_response, "204 No Content", [])
-        if method in ("GET", "HEAD"):
+        if method == "GET":
             if not image_id:
                 return self._refuse(start_response, "400 Bad Request", "Missing image id\n")
             return self._serve_one(environ, start_response, _question(environ, image_id))
@@ -80,9 +80,6 @@ class ImageEndpoint:
         )
         headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(answer.size))]
         start_response("200 OK", headers + self._headers)
-        if environ["REQUEST_METHOD"] == "HEAD":
-            answer.close()
-            return []
         if answer.blob is not None and not answer.head and "wsgi.file_wrapper" in environ:
             sent: Iterable[bytes] = environ["wsgi.file_wrapper"](answer.blob, CHUNK_SIZE)
             return sent
@@ -165,7 +162,13 @@ def _token(value: object) -> int | None:
 
 
 def _read_body(environ: "WSGIEnvironment") -> bytes:
-    body: bytes = environ["wsgi.input"].read(MAX_BATCH_BODY + 1)
+    """Return the body, reading no more than was announced: a server need not say where it ends (PEP 3333)."""
+    announced = environ.get("CONTENT_LENGTH") or ("" if environ.get("wsgi.input_terminated") else "0")
+    length = int(announced) if announced.isascii() and announced.isdigit() else MAX_BATCH_BODY + 1
+    try:
+        body: bytes = environ["wsgi.input"].read(min(length, MAX_BATCH_BODY + 1))
+    except Exception:  # noqa: BLE001 - servers raise all kinds where a client breaks off or sends chunks that are none
+        raise BadRequest("The body could not be read") from None
     if len(body) > MAX_BATCH_BODY:
         raise BadRequest(f"The body is larger than {MAX_BATCH_BODY} bytes")
     return body

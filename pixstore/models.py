@@ -146,7 +146,7 @@ def _connect(config: Config) -> peewee.Database:
 
 def apply_migrations(database: peewee.Database, directory: Path, table_name: str) -> list[str]:
     """Bring the schema of *database* up to date from *directory*, one process at a time; return what was applied."""
-    with database.connection_context(), _alone(database):
+    with _alone(database), database.connection_context():
         applied: list[str] = Runner(database, str(directory), table_name=table_name).up()
         return applied
 
@@ -154,14 +154,16 @@ def apply_migrations(database: peewee.Database, directory: Path, table_name: str
 @contextmanager
 def _alone(database: peewee.Database) -> Iterator[None]:
     if isinstance(database, peewee.SqliteDatabase):
+        # Before the first connection: turning a new file to WAL fails at once where two do it together.
         with locked(Path(f"{database.database}.lock")):
             yield
         return
-    database.execute_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
-    try:
-        yield
-    finally:
-        database.execute_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
+    with database.connection_context():
+        database.execute_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+        try:
+            yield
+        finally:
+            database.execute_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
 
 
 @contextmanager

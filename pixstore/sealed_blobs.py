@@ -1,5 +1,6 @@
 """
-Opening blobs without the database: header, key, details, image. Imports ``blobs``, ``blob_format``, ``keyring``.
+Opening blobs without the database: header, key, details, image. Imports ``blobs``, ``blob_format``, ``files``,
+``keyring``.
 
 What ``check``, ``rebuild`` and ``re_encrypt`` have in common.
 """
@@ -12,6 +13,7 @@ from pixstore.blob_format import BlobHeader
 from pixstore.blobs import BlobStore
 from pixstore.details import Details, decode_details
 from pixstore.errors import BlobFormatError, DecryptionFailed
+from pixstore.files import storage_errors
 from pixstore.keyring import Keyring
 
 USUAL_HEADER_SIZE = 1024
@@ -53,7 +55,7 @@ def read_header(blobs: BlobStore, blob_id: str) -> tuple[BlobHeader, int]:
         BlobNotFound: If there is none.
         BlobFormatError: If it is no blob, or another one than its name says.
     """
-    with blobs.open(blob_id) as file:
+    with storage_errors("the image could not be read", blob_id), blobs.open(blob_id) as file:
         start = file.read(USUAL_HEADER_SIZE)
         try:
             header = blob_format.decode_header(start)
@@ -97,7 +99,7 @@ def unseal_image(blobs: BlobStore, sealed: SealedBlob) -> tuple[int, bytes]:
         DecryptionFailed: If it was damaged or altered.
     """
     head = sealed.header.head
-    with blobs.open(head.blob_id) as file:
+    with storage_errors("the image could not be read", head.blob_id), blobs.open(head.blob_id) as file:
         file.seek(sealed.header.payload_offset)
         payload = memoryview(file.read())
     state, ciphertext = payload[:1], payload[1:]

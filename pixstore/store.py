@@ -46,6 +46,7 @@ from pixstore.errors import (
     RecordDamaged,
     StorageError,
 )
+from pixstore.files import storage_errors
 from pixstore.keyring import PROOF_LABEL, Keyring
 from pixstore.keyring_files import keyring_stamp, open_keyring
 from pixstore.models import Image, StoreModels, lock_rows, open_database, translated_errors
@@ -98,12 +99,16 @@ class ImageStore:
             StorageError: If the database or the image directory cannot be used.
         """
         database = open_database(config)
-        blobs = LocalBlobs(config.blobs_path) if blobs is None else blobs
-        models = StoreModels(database)
-        with translated_errors(), database.connection_context():
-            in_use = models.image.select().exists()
-            has_dead_blobs = models.dead_blob.select().exists()
-        keyring = open_keyring(config, blobs, now=now(), in_use=in_use)
+        try:
+            blobs = LocalBlobs(config.blobs_path) if blobs is None else blobs
+            models = StoreModels(database)
+            with translated_errors(), database.connection_context():
+                in_use = models.image.select().exists()
+                has_dead_blobs = models.dead_blob.select().exists()
+            keyring = open_keyring(config, blobs, now=now(), in_use=in_use)
+        except BaseException:
+            cast("PooledDatabase", database).close_all()
+            raise
         store = cls(config, database, blobs, keyring, now)
         atexit.register(store.close)
         if has_dead_blobs:
@@ -202,11 +207,8 @@ class ImageStore:
         if row is None:
             raise ImageNotFound(image_id)
         row, blob = self._open_blob(row)
-        try:
-            with blob:
-                ciphertext = blob.read(row.payload_size)[len(blob_format.PAYLOAD_STATE) :]
-        except OSError as error:
-            raise StorageError(f"the image could not be read: {error.strerror}", name=row.blob_id) from error
+        with storage_errors("the image could not be read", row.blob_id), blob:
+            ciphertext = blob.read(row.payload_size)[len(blob_format.PAYLOAD_STATE) :]
         _, image = crypto.unseal(ciphertext, key=self._image_key(row), iv=bytes(row.iv), tag=bytes(row.tag))
         return bytes(image)
 
@@ -308,9 +310,12 @@ class ImageStore:
             if hold.select().where(hold.until > self.now()).exists():
                 return 0
         done = [blob_id for blob_id in dead if self._removed(blob_id)]
-        if done:
+        failed = set(dead).difference(done)
+        if dead:
             with self.connected(), self.database.atomic():
                 dead_blob.delete().where(dead_blob.blob_id.in_(done)).execute()
+                if failed:  # behind the others, which may fare better
+                    dead_blob.update(dead_at=self.now()).where(dead_blob.blob_id.in_(failed)).execute()
         return len(done)
 
     def wake_reaper(self) -> None:
@@ -404,10 +409,12 @@ class ImageStore:
                     raise
                 row = current
                 continue
-            if blob.seek(0, os.SEEK_END) != row.payload_offset + row.payload_size:
+            with storage_errors("the image could not be read", row.blob_id):
+                size = blob.seek(0, os.SEEK_END)
+                blob.seek(row.payload_offset)
+            if size != row.payload_offset + row.payload_size:
                 blob.close()
                 raise StorageError(f"the blob {row.blob_id} has a wrong length", name=row.blob_id)
-            blob.seek(row.payload_offset)
             return row, blob
         raise StorageError(f"the image {row.id} is updated faster than it can be read", name=row.blob_id)
 

@@ -3,10 +3,15 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 from pixstore.config import Config
 from pixstore.store import ImageStore
 from tests.clock import Clock
+
+# How long one example takes says nothing on a machine that does other things, too.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 pytest.register_assert_rewrite("tests.store.blob_store_contract")
 

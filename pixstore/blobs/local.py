@@ -79,10 +79,9 @@ class LocalBlobs:
         """See ``BlobStore.blobs``."""
         for shard in _entries(self._objects):
             for entry in _entries(Path(shard.path)) if shard.is_dir() else ():
-                with suppress(FileNotFoundError):
-                    if is_blob_id(entry.name):
-                        status = entry.stat()
-                        yield BlobInfo(entry.name, status.st_size, status.st_mtime_ns // 1_000_000)
+                status = _status(entry) if is_blob_id(entry.name) else None
+                if status is not None:
+                    yield BlobInfo(entry.name, status.st_size, status.st_mtime_ns // 1_000_000)
 
     def discard_unfinished(self, *, before: int) -> int:
         """See ``BlobStore.discard_unfinished``."""
@@ -134,6 +133,13 @@ def _write_durably(path: Path, parts: Sequence[Buffer]) -> None:
                 "the image could not be written: the file has another length than what was written"
             )
         os.fsync(descriptor)
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return what the file system knows of *entry*, or ``None`` if it has gone."""
+    with storage_errors("the image directory could not be read", entry.name), suppress(FileNotFoundError):
+        return entry.stat()
+    return None
 
 
 def _entries(directory: Path) -> list[os.DirEntry[str]]:

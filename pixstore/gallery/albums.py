@@ -81,9 +81,10 @@ def summarize(store: ImageStore, user: User) -> list[AlbumSummary]:
         .join(Picture, JOIN.LEFT_OUTER, on=(Picture.id == newest_id), attr="cover")
         .where(Album.user == user)
     )
+    mine = Album.select(Album.dir).where(Album.user == user)
     sizes = (
         Picture.select(Picture.album, fn.COUNT(Picture.id))
-        .where(Picture.user == user)
+        .where(Picture.album.in_(mine))
         .group_by(Picture.album)
     )
     counts = dict(cast(Iterable[tuple[str, int]], sizes.tuples()))

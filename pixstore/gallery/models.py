@@ -110,8 +110,8 @@ class Picture(GalleryModel):
     user_id: str
     album_id: str
     id = TextField(primary_key=True)
-    user = ForeignKeyField(User, backref="pictures", on_delete="CASCADE")
-    album = ForeignKeyField(Album, backref="pictures")
+    user = ForeignKeyField(User, backref="pictures", on_delete="CASCADE", index=False)
+    album = ForeignKeyField(Album, backref="pictures", index=False)
     title_sealed = BlobField()
     original_id = TextField(unique=True)
     thumbnail_id = TextField(unique=True)
@@ -123,7 +123,7 @@ class Picture(GalleryModel):
     updated_at = BigIntegerField()
 
     class Meta:
-        """See ``GalleryModel``. The two indexes are the two orders in which pages are read."""
+        """See ``GalleryModel``. The two indexes are the two orders in which pages are read; they begin with the references."""
 
         table_name = "gallery_picture"
         indexes = ((("user", "created_at", "id"), False), (("album", "created_at", "id"), False))

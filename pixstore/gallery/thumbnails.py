@@ -75,7 +75,7 @@ def _shrink(image: ImageFile.ImageFile, box: int) -> Image.Image:
     # A JPEG is decoded at a fraction of its size already (draft), so a 12-megapixel photo never is in memory whole.
     profile = image.info.get("icc_profile")
     small = image if image.mode in {"RGB", "L", "CMYK", "RGBA", "LA"} else _in_a_plain_mode(image)
-    small.thumbnail((box, box), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small.thumbnail((box, box), Image.Resampling.LANCZOS, reducing_gap=2.0)
     if small is not image and _ORIENTATION in (exif := image.getexif()):
         small.getexif()[_ORIENTATION] = exif[_ORIENTATION]
     return _in_srgb(ImageOps.exif_transpose(small), profile)

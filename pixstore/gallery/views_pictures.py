@@ -82,9 +82,14 @@ def replace(picture_id: str) -> Response:
 @blueprint.get("/pictures/<picture_id>/delete")
 def ask_delete(picture_id: str) -> Response:
     """Ask before deleting the picture."""
-    store = get_store()
-    picture = pictures.original(store, pictures.get_picture(current_user(), picture_id))
-    return render("delete_picture", fragment="delete_picture", picture=picture, context=_context_dir())
+    row = pictures.get_picture(current_user(), picture_id)
+    return render(
+        "delete_picture",
+        fragment="delete_picture",
+        picture=pictures.original(get_store(), row),
+        image_ids=[row.original_id, row.thumbnail_id],
+        context=_context_dir(),
+    )
 
 
 @blueprint.post("/pictures/<picture_id>/delete")

@@ -6,6 +6,7 @@
 import { clearCache } from '../pixstore/index.js'
 import { watchDialog } from './dialog.js'
 import { keepFocus } from './focus.js'
+import { watchDeletions } from './forget.js'
 import { watchReplies } from './replies.js'
 import { showStorage } from './storage.js'
 import { enhanceUpload } from './upload.js'
@@ -18,6 +19,7 @@ if (!settings.cacheOwner) clearCache()
 
 watchReplies()
 watchDialog()
+watchDeletions()
 watchViewer()
 keepFocus()
 

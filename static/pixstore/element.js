@@ -10,6 +10,7 @@
 import { currentConfig } from './config.js'
 import { PixstoreError, report } from './errors.js'
 import { imageService } from './images.js'
+import { turn } from './turns.js'
 import { unwatch, watch } from './viewport.js'
 
 /** @typedef {import('./images.js').Picture} Picture */
@@ -263,7 +264,9 @@ export class PixstoreImageElement extends HTMLElement {
       this.#fail(error, journey.wanted)
     }
     this.#tell('loadend')
-    if (this.#journey === journey) this.#journey = null
+    if (this.#journey !== journey) return
+    this.#journey = null
+    if (!this.#zones.withinReach) this.#release()
   }
 
   /**
@@ -290,6 +293,7 @@ export class PixstoreImageElement extends HTMLElement {
    * @param {AbortSignal} signal
    */
   async #show(blob, signal) {
+    await turn() // making an address for a picture waits for another process of the browser
     signal.throwIfAborted()
     const before = this.#url
     this.#url = URL.createObjectURL(blob)

@@ -1,5 +1,5 @@
 /**
- * Asks the image endpoint. Imports errors and wire.
+ * Asks the image endpoint. Imports errors, turns and wire.
  *
  * - What is asked for in one tick goes into one POST, as far as the endpoint knows it; a single image, and everything at an
  *   endpoint without POST (the npm backend), goes by GET.
@@ -7,6 +7,7 @@
  * - Network troubles and overload are met by asking again, later and a few times; what a batch did deliver stays delivered.
  */
 import { PixstoreError } from './errors.js'
+import { turn } from './turns.js'
 import { readBatch } from './wire.js'
 
 /** @typedef {import('./wire.js').Bytes} Bytes */
@@ -134,6 +135,7 @@ export class Fetcher {
       if (!job) throw new Error('more images than were asked for')
       job.resolve(payload)
       waiting.delete(job)
+      await turn()
     }
     if (waiting.size) throw new Error('fewer images than were asked for')
   }

@@ -141,7 +141,7 @@ class TestLocalBlobs(BlobStoreContract):
         """A file in the way is named."""
         (tmp_path / "file").write_text("in the way")
 
-        with pytest.raises(StorageError, match="the image directory .*file/blobs could not be made"):
+        with pytest.raises(StorageError, match=r"the image directory .*file/blobs could not be made"):
             LocalBlobs(tmp_path / "file" / "blobs")
 
     def test_a_copy_of_the_keyring_that_cannot_be_read(self, blobs, root):

@@ -5,6 +5,7 @@ import json
 import logging
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from pixstore.blobs.memory import MemoryBlobs
@@ -261,6 +262,31 @@ def test_a_store_that_did_not_open_opens_when_the_cause_is_gone(config, saved):
     key.chmod(0o600)
 
     assert _load(config, saved) == images.png()
+
+
+def _open_files():
+    return {file.path for file in psutil.Process().open_files()}
+
+
+def test_a_store_that_did_not_open_holds_nothing_open(config, saved):
+    """A program that tries again and again does not run out of files."""
+    (config.data_dir / "master.key").unlink()
+
+    for _ in range(3):
+        _refused(config)
+
+    assert [path for path in _open_files() if str(config.data_dir) in path] == []
+
+
+def test_a_database_that_did_not_open_is_not_held_open(tmp_path, config):
+    """Likewise, where it is not a database at all."""
+    path = tmp_path / "notes.sqlite"
+    path.write_text("not a database, " * 100)
+
+    with pytest.raises(StorageError):
+        ImageStore.open(replace(config, database_path=path))
+
+    assert str(path) not in _open_files()
 
 
 # --- places that cannot be used

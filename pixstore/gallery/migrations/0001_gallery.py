@@ -58,8 +58,8 @@ def _models(db):
 
     class Picture(peewee.Model):
         id = peewee.TextField(primary_key=True)
-        user = peewee.ForeignKeyField(User, on_delete="CASCADE")
-        album = peewee.ForeignKeyField(Album)
+        user = peewee.ForeignKeyField(User, on_delete="CASCADE", index=False)
+        album = peewee.ForeignKeyField(Album, index=False)
         title_sealed = peewee.BlobField()
         original_id = peewee.TextField(unique=True)
         thumbnail_id = peewee.TextField(unique=True)

@@ -1,30 +1,11 @@
-"""One browser for the session, one browser profile and one server for each test."""
+"""One server for each test, and tabs with the module loaded."""
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.browser.module.page import ModulePage
 from tests.browser.module.server import Endpoint, serving
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A profile of its own: nothing cached, nobody logged in."""
-    context = browser.new_context()
-    yield context
-    context.close()
+from playwright.sync_api import BrowserContext
 
 
 @pytest.fixture

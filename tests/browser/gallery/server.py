@@ -1,0 +1,97 @@
+"""The gallery as people run it: gunicorn with two workers, on a data directory of its own."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+START_SECONDS = 30
+
+
+class GalleryServer:
+    """A running gallery; what it prints lies in *output*."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.data_dir = directory / "data"
+        self.output = directory / "output.txt"
+        self.port = _free_port()
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "GalleryServer":
+        """Start it and wait until it answers."""
+        environ = {
+            **os.environ,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WEB_CONCURRENCY": "2",
+            "PYTHONUNBUFFERED": "1",
+            "PIXSTORE_DATA_DIR": str(self.data_dir),
+            **self._settings,
+        }
+        with open(self.output, "ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environ, stdout=output, stderr=output
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.05)
+        return self
+
+    def stop(self) -> None:
+        """Stop it as a service manager does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(30)
+
+    def setup_link(self) -> str:
+        """Return the one set-up link that was printed."""
+        links: list[str] = []
+        deadline = time.monotonic() + START_SECONDS
+        while not links and time.monotonic() < deadline:
+            links = re.findall(r"^Set up: (http\S+)$", self.output.read_text(), re.MULTILINE)
+            time.sleep(0.05)
+        assert len(links) == 1, self.output.read_text()
+        return links[0]
+
+    def blobs(self) -> set[str]:
+        """Return the names of the sealed files on disk."""
+        return {path.name for path in (self.data_dir / "blobs" / "objects").glob("*/*")}
+
+    def image_ids(self) -> set[str]:
+        """Return the ids in the database."""
+        with closing(sqlite3.connect(self.data_dir / "pixstore.sqlite")) as database:
+            return {image_id for (image_id,) in database.execute("SELECT id FROM image")}
+
+    def every_byte(self) -> bytes:
+        """Return all that lies in the data directory, but for the master key, in one piece."""
+        files = [path for path in self.data_dir.rglob("*") if path.is_file() and path.name != "master.key"]
+        return b"\n".join(path.read_bytes() for path in files)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
