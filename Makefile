@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test check format bench lock clean
+.PHONY: help install run test torture check format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ run: install ## start the gallery on http://127.0.0.1:8000 (HOST=…, PORT=…)
 
 test: check ## every check and every test, the real browser included (ARGS="-k name" for some)
 	@CHROMIUM=$$(scripts/ensure-browser $(VENV)) && export CHROMIUM && exec $(python) -m pytest $(ARGS)
+
+torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; an hour (ARGS="--help")
+	@scripts/ensure-torture $(VENV) && exec $(python) tests/torture/run.py $(ARGS)
 
 check: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## lint and types: ruff, mypy, tsc
 	@$(python) -m ruff check

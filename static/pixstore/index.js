@@ -6,7 +6,7 @@
  * Element     <pixstore-image image-id token proof alt loading width height>
  * Events      loadstart  load  error  loadend
  * Configured  by initPixstoreFrontend(), or by <meta name="pixstore" content='{…}'>
- * Size        0 KiB in 16 files, 0 KiB with gzip; and idb, 11.3 KiB, 3.0 KiB with gzip
+ * Size        97 KiB in 17 files, 34 KiB with gzip, as written, comments included; and idb, 11 KiB, 3 KiB with gzip
  */
 import './define.js'
 import { configure, currentConfig } from './config.js'
@@ -93,11 +93,12 @@ export function cacheUsage() {
 }
 
 /**
- * Asks the browser not to drop the cache when space is short. Call it from a click: some browsers ask the user.
- * @returns {Promise<boolean | null>}  whether it agreed
+ * Asks the browser not to drop the cache when space is short. Some browsers ask the user, so it does nothing but when called
+ * from a click or the like.
+ * @returns {Promise<boolean | null>}  whether the browser agreed
  */
 export function persistCache() {
-  return settled(async () => navigator.storage?.persist?.() ?? false)
+  return settled(async () => !!navigator.userActivation?.isActive && await navigator.storage.persist())
 }
 
 /**

@@ -8,9 +8,9 @@
 /** @typedef {'onScreen' | 'near' | 'withinReach'} Zone */
 /** @typedef {(zone: Zone, inside: boolean) => void} Listener */
 
-/** How far each zone goes beyond the window, in windows. The order is the order in which elements are told.
+/** How far each zone goes beyond its box. The order is the order in which elements are told.
  * @type {[Zone, string][]} */
-const ZONES = [['onScreen', '0%'], ['near', '100%'], ['withinReach', '300%']]
+const ZONES = [['onScreen', '0%'], ['near', '50%'], ['withinReach', '100%']]
 
 /** @type {WeakMap<Element, Listener>} */
 const listeners = new WeakMap()
@@ -43,6 +43,7 @@ function observe(zone, margin) {
   const tell = (entries) => {
     for (const { target, isIntersecting } of entries) listeners.get(target)?.(zone, isIntersecting)
   }
-  // The margin holds for scrolling boxes within the page too, where the browser knows how.
+  // The first holds for the window, the second for every box that scrolls. Some browsers count the window as one of these
+  // and widen it twice: near is then one window and a half, and within reach four.
   return new IntersectionObserver(tell, /** @type {{}} */ ({ rootMargin: margin, scrollMargin: margin }))
 }

@@ -242,18 +242,6 @@ def test_a_client_that_leaves_leaves_no_file_open(store, record, monkeypatch, to
     assert [blob.closed for blob in opened] == [True]
 
 
-def test_head(client, store, record, monkeypatch):
-    """The same headers, no body, and no file left open."""
-    opened, open_blob = [], store.blobs.open
-    monkeypatch.setattr(store.blobs, "open", lambda blob_id: opened.append(open_blob(blob_id)) or opened[-1])
-
-    response = client.head(f"{ROUTE}/{record.id}", headers=_headers(record.stateless_proof))
-
-    assert (response.status_code, response.data) == (200, b"")
-    assert int(response.headers["Content-Length"]) > 20 * 1024
-    assert [blob.closed for blob in opened] == [True]
-
-
 # --- methods and paths
 
 
@@ -267,7 +255,7 @@ def test_without_an_id(client, path):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("method", ("PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW"))
+@pytest.mark.parametrize("method", ("HEAD", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW"))
 def test_other_methods(store, method):
     """They are not allowed, and the answer says which are."""
     response = _Client(ImageEndpoint(store)).open(f"{ROUTE}/{NOBODY}", method=method)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import BrowserContext
+
 from tests.browser.module.page import ModulePage
 from tests.browser.module.server import Endpoint, serving
-from playwright.sync_api import BrowserContext
 
 
 @pytest.fixture

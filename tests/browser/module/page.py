@@ -4,8 +4,9 @@ import html
 import json
 from typing import Any
 
-from tests.browser.module.server import Endpoint
 from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.module.server import Endpoint
 
 # Called in the page: fetches through the module and says what came.
 GET = """async ([records, options]) => {
@@ -21,7 +22,12 @@ GET = """async ([records, options]) => {
 
 def tag(record: dict, content: str = "", **attributes: object) -> str:
     """Return the tag of a lazy image, as a template would write it."""
-    given = {"image-id": record["id"], "token": record["token"], "proof": record["statelessProof"], "loading": "lazy"}
+    given = {
+        "image-id": record["id"],
+        "token": record["token"],
+        "proof": record["statelessProof"],
+        "loading": "lazy",
+    }
     text = "".join(f' {name}="{html.escape(str(value))}"' for name, value in (given | attributes).items())
     return f"<pixstore-image{text}>{content}</pixstore-image>"
 

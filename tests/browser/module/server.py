@@ -87,7 +87,7 @@ class Endpoint:
         self.refreshed: list[list[str]] = []
         self.aborted = 0
         self.requests = 0
-        self.faults: list[Callable[["Handler"], bool]] = []
+        self.faults: list[Callable[[Handler], bool]] = []
         self.payload_of: Callable[[str], bytes | None] = lambda _: None
         self.before_payload: Callable[[int], None] = lambda _: None
         self.takes_batches = True
@@ -135,7 +135,8 @@ class Handler(BaseHTTPRequestHandler):
     """Translates HTTP to the endpoint's state."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are two writes; together with delayed acknowledgements that costs 40 ms
+    # Head and body are two writes; together with delayed acknowledgements that would cost 40 ms.
+    disable_nagle_algorithm = True
     server: "Server"
 
     @property

@@ -4,8 +4,11 @@ comes all the same.
 """
 
 import base64
+import os
+from contextlib import contextmanager
 
 import pytest
+
 from tests.browser.module.page import ModulePage
 from tests.browser.module.server import eventually, picture
 
@@ -118,7 +121,11 @@ def test_least_recently_used_go_first(page, endpoint):
         page.gets(endpoint.add(f"a{n}"))
         page.cached()
     page.gets(endpoint.record("a0"), endpoint.record("a1"))
-    assert eventually(lambda: {row["id"] for row in sorted(rows(page), key=lambda row: row["lastUsed"])[-2:]} == {"a0", "a1"})
+    assert eventually(
+        lambda: (
+            {row["id"] for row in sorted(rows(page), key=lambda row: row["lastUsed"])[-2:]} == {"a0", "a1"}
+        )
+    )
 
     page.gets(endpoint.add("new"))
     usage = page.cached()
@@ -227,6 +234,23 @@ def test_part_of_the_quota_stays_free(new_page, endpoint):
     assert 1 <= page.cached()["images"] <= 4
 
 
+def test_storage_is_made_persistent_only_by_a_gesture(new_page):
+    """persistCache() asks the browser from within a click, and never of its own accord."""
+    page = new_page()
+    page.tab.add_init_script(
+        "window.asked = 0; StorageManager.prototype.persist = async () => { window.asked += 1; return true }"
+    )
+    page.opens("<button>keep</button>")
+    page.runs(
+        "({ persistCache }) => { document.querySelector('button').onclick = async () => { window.kept = await persistCache() } }"
+    )
+
+    assert page.runs("({ persistCache }) => persistCache()") is False
+    assert page.tab.evaluate("() => window.asked") == 0
+    page.tab.get_by_role("button").click()
+    assert page.waits_for("window.kept") is True
+
+
 # --- what befalls the database ---
 
 
@@ -327,7 +351,9 @@ def test_a_newer_tab_is_let_through(new_page, endpoint):
     page.cached()
     newer = new_page().opens()
 
-    upgraded = newer.tab.evaluate(f"async () => {{ {RAW} window.held = await raw('{DATABASE}', 999); return held.version }}")
+    upgraded = newer.tab.evaluate(
+        f"async () => {{ {RAW} window.held = await raw('{DATABASE}', 999); return held.version }}"
+    )
 
     assert upgraded == 999
     assert page.gets(endpoint.add("b"))[0]
@@ -370,7 +396,7 @@ def test_a_database_of_another_make(new_page, endpoint, version):
 
 
 def test_a_raised_version_drops_the_cache(page, endpoint):
-    """frontendDbVersion is how a page author drops everybody's cache."""
+    """FrontendDbVersion is how a page author drops everybody's cache."""
     record = endpoint.add("a")
     page.gets(record)
     page.cached()
@@ -530,9 +556,12 @@ def test_another_cache_mode_starts_empty(page, endpoint):
     page.opens(config={"cacheMode": "encrypted"}).gets(record)
     page.cached()
 
-    assert page.tab.evaluate(
-        f"async () => {{ {RAW} const [row] = await all(await raw('{DATABASE}'), 'images'); return row.bytes.type }}"
-    ) == ""
+    assert (
+        page.tab.evaluate(
+            f"async () => {{ {RAW} const [row] = await all(await raw('{DATABASE}'), 'images'); return row.bytes.type }}"
+        )
+        == ""
+    )
 
 
 # --- cache modes ---
@@ -584,50 +613,83 @@ def test_encrypted_mode_with_damaged_ciphertext(page, endpoint):
 # --- no key anywhere ---
 
 
+@contextmanager
+def profile(browser, folder):
+    """Run a browser that keeps its files in *folder*, and close it."""
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    context = browser.browser_type.launch_persistent_context(
+        folder, executable_path=path, args=["--no-sandbox"]
+    )
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def found_in(folder, secrets: dict[bytes, str]) -> set[str]:
+    """Return the names of those secrets that stand in a file below *folder*."""
+    files = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    return {name for secret, name in secrets.items() for file in files if secret in file}
+
+
 @pytest.mark.parametrize("mode", ["decrypted", "encrypted"])
 def test_no_key_in_the_browsers_files(browser, endpoint, tmp_path, mode):
-    """
-    After a session nothing in the browser's profile holds a key or a proof, in either cache mode; a planted key is found.
-    """
+    """After a session no file of the browser's profile holds a key or a proof; a planted key is found."""
     records = [endpoint.add(f"a{n}", picture(40 * n + 40, 40)) for n in range(6)]
     records += [endpoint.record(endpoint.add(f"m{n}")["id"], meta=True) for n in range(3)]
     secrets = {b"proof-now": "proof"}
     for name, sealed in endpoint.images.items():
-        secrets |= {sealed.key: name, base64.b64encode(sealed.key): name, sealed.key.hex().encode(): name}
-        secrets[sealed.iv + sealed.tag] = name
-    planted = endpoint.images["a0"].key
+        keys = (sealed.key, base64.b64encode(sealed.key), sealed.key.hex().encode(), sealed.iv + sealed.tag)
+        secrets |= dict.fromkeys(keys, name)
 
-    def session(*, plant: bool) -> None:
-        context = browser.browser_type.launch_persistent_context(
-            tmp_path, executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
+    with profile(browser, tmp_path) as context:
         page = ModulePage(context, endpoint)
         for _ in range(2):
             page.opens(config={"cacheMode": mode, "cacheOwner": "u1"})
             page.gets(*records)
-            page.cached()
-        assert page.cached()["images"] == 9
-        if plant:
-            script = f"""async (key) => {{ {RAW} const db = await raw('{DATABASE}')
-              const store = db.transaction('images', 'readwrite').objectStore('images')
-              await new Promise((done) => {{ store.put({{ id: 'z', view: Uint8Array.from(key) }}).onsuccess = done }}) }}"""
-            page.tab.evaluate(script, list(planted))
-        context.close()
+            assert page.cached()["images"] == 9
+    assert found_in(tmp_path, secrets) == set()
 
-    def found() -> set[str]:
-        files = [file for file in tmp_path.rglob("*") if file.is_file()]
-        return {name for file in files for secret, name in secrets.items() if secret in file.read_bytes()}
+    with profile(browser, tmp_path) as context:
+        page = ModulePage(context, endpoint).opens()
+        script = f"""async (key) => {{
+          {RAW}
+          const store = (await raw('{DATABASE}')).transaction('images', 'readwrite').objectStore('images')
+          await new Promise((done) => {{ store.put({{ id: 'z', view: Uint8Array.from(key) }}).onsuccess = done }})
+        }}"""
+        page.tab.evaluate(script, list(endpoint.images["a0"].key))
+    assert found_in(tmp_path, secrets) == {"a0"}
 
-    session(plant=False)
-    assert found() == set()
-    session(plant=True)
-    assert found() == {"a0"}
+
+def test_no_picture_in_the_browsers_files_after_logging_out(browser, endpoint, tmp_path):
+    """The cache holds pictures while somebody is logged in; after logging out no byte of them is left on disk."""
+    images = {f"a{n}": os.urandom(size) for n, size in enumerate((500, 5_000, 70_000, 900_000))}
+    records = [endpoint.add(name, image) for name, image in images.items()]
+    marks = {
+        image[at : at + 40]: name
+        for name, image in images.items()
+        for at in (0, len(image) // 2, len(image) - 40)
+    }
+
+    with profile(browser, tmp_path) as context:
+        page = ModulePage(context, endpoint).opens(config={"cacheOwner": "u1"})
+        page.gets(*records)
+        page.cached()
+        assert found_in(tmp_path, marks) == set(images)
+
+        page.opens(config={"cacheOwner": ""})
+        page.runs("({ clearCache }) => clearCache()")
+        assert eventually(lambda: found_in(tmp_path, marks) == set())
+    assert found_in(tmp_path, marks) == set()
 
 
 def test_no_key_in_storage_or_page(page, endpoint):
     """No key, proof or payload lies in any storage that scripts can read, nor in the markup of the page."""
     record = endpoint.add("a")
-    page.opens(f'<pixstore-image image-id="a" token="{record["token"]}" alt="x"></pixstore-image>', config={"recordUrl": "/records"})
+    page.opens(
+        f'<pixstore-image image-id="a" token="{record["token"]}" alt="x"></pixstore-image>',
+        config={"recordUrl": "/records"},
+    )
     page.waits_for("document.querySelector('pixstore-image').complete")
     page.cached()
 

@@ -1,6 +1,7 @@
 """<pixstore-image> behaves like <img>, and leaves nothing behind in the page."""
 
 import pytest
+
 from tests.browser.module.page import tag
 from tests.browser.module.server import eventually, picture
 
@@ -63,7 +64,9 @@ def test_shows_the_picture_pixel_for_pixel(page, endpoint):
 
 def test_events_when_it_loads(page, endpoint):
     """loadstart, load, loadend: in this order and once, and none of them bubbles."""
-    page.tab.evaluate("() => { window.bubbled = []; document.body.addEventListener('load', () => bubbled.push(1)) }")
+    page.tab.evaluate(
+        "() => { window.bubbled = []; document.body.addEventListener('load', () => bubbled.push(1)) }"
+    )
     replaces_body(page, tag(endpoint.add("a")))
     page.waits_for(SHOWN)
 
@@ -81,7 +84,10 @@ def test_events_when_it_fails(page, endpoint):
     page.waits_for(FAILED)
 
     assert page.waits_for("events.length >= 3 && events") == ["loadstart", "error", "loadend"]
-    assert page.tab.evaluate("() => window.failure") == ["not-found", "The picture does not exist (any more)."]
+    assert page.tab.evaluate("() => window.failure") == [
+        "not-found",
+        "The picture does not exist (any more).",
+    ]
     page.expects("does not exist")
 
 
@@ -211,7 +217,9 @@ def test_no_layout_shift(page, endpoint):
             .observe({ type: 'layout-shift', buffered: true })
         }"""
     )
-    replaces_body(page, tag(endpoint.add("a", picture(400, 300)), width=200, height=150) + "<p>text below</p>")
+    replaces_body(
+        page, tag(endpoint.add("a", picture(400, 300)), width=200, height=150) + "<p>text below</p>"
+    )
 
     assert page.tab.evaluate(BOX) == [200, 150]
     page.waits_for(SHOWN)
@@ -220,7 +228,7 @@ def test_no_layout_shift(page, endpoint):
 
 
 def test_style_sheets_decide_over_width_and_height(page, endpoint):
-    """width and height yield to the page's own style, and give the proportions where only one side is set."""
+    """Width and height yield to the page's own style, and give the proportions where only one side is set."""
     replaces_body(page, tag(endpoint.add("a", picture(400, 300)), width=200, height=150))
     page.waits_for(SHOWN)
     page.tab.evaluate("() => { document.querySelector('pixstore-image').style.width = '100px' }")
@@ -289,7 +297,9 @@ def test_a_new_version_replaces_the_picture(page, endpoint):
     page.waits_for(SHOWN)
     record = endpoint.add("a", picture(20, 20))
 
-    page.tab.evaluate("(token) => { document.querySelector('pixstore-image').token = token }", record["token"])
+    page.tab.evaluate(
+        "(token) => { document.querySelector('pixstore-image').token = token }", record["token"]
+    )
     assert page.tab.evaluate(f"() => {SHOWN}") is True
     page.waits_for("document.querySelector('pixstore-image').naturalWidth === 20")
 

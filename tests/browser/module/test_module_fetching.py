@@ -1,12 +1,11 @@
 """How images are asked for: together, most wanted first, again when it went wrong, and never twice for nothing."""
 
-from collections.abc import Callable
 from threading import Event
 
 import pytest
+
 from tests.browser.module.page import ModulePage, tag
-from tests.browser.module.server import Endpoint, eventually, hang_up, picture, serving, status, stop_after
-from playwright.sync_api import Browser
+from tests.browser.module.server import eventually, hang_up, picture, serving, status, stop_after
 
 
 def test_one_request_for_a_page_of_pictures(page, endpoint):
@@ -99,7 +98,9 @@ def test_batches_can_be_turned_off(page, endpoint):
     assert [asked.method for asked in endpoint.asked] == ["GET"] * 8
 
 
-@pytest.mark.parametrize("preflight", ["Content-Type, x-pixstore-proof, x-pixstore-token", "x-pixstore-proof, x-pixstore-token"])
+@pytest.mark.parametrize(
+    "preflight", ["Content-Type, x-pixstore-proof, x-pixstore-token", "x-pixstore-proof, x-pixstore-token"]
+)
 def test_an_npm_backend_on_another_origin(browser, endpoint, preflight):
     """Another origin that knows no POST (the npm backend), or allows none, is asked by GET, without being told so."""
     context = browser.new_context(bypass_csp=True)

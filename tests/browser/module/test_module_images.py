@@ -1,12 +1,11 @@
 """What getImage() promises: the right picture, from the cache where that is possible, or clear words."""
 
 import base64
-from collections.abc import Callable
 
 import pytest
-from tests.browser.module.page import ModulePage
-from tests.browser.module.server import UPDATED, Endpoint, eventually, picture
 from playwright.sync_api import Error, Route
+
+from tests.browser.module.server import UPDATED, eventually, picture
 
 
 def shows(image: bytes, kind: str = "image/png") -> dict:
@@ -192,9 +191,9 @@ def test_configuration_by_meta_tag(page, endpoint):
     page.expects("frontendDbNam")
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
+def test_what_is_no_record(page, endpoint):
+    """Anything that is no image record is refused with words and without a request."""
+    wrong = [
         None,
         {},
         {"id": ".."},
@@ -206,14 +205,13 @@ def test_configuration_by_meta_tag(page, endpoint):
         {"id": "a", "token": 1, "meta": {"key": "x"}},
         {"id": "\ud800", "token": 1},
         {"id": "a"},
-    ],
-)
-def test_what_is_no_record(page, endpoint, record):
-    """Anything that is no image record is refused with words and without a request."""
-    assert page.runs("({ getImage }, record) => getImage(record)", record) is None
-    assert page.last_error()["code"] == "record"
+    ]
+    page.configures(errorHandlingMode="throw")
+
+    for record in wrong:
+        script = "({ getImage }, record) => getImage(record).then(() => 'came', ({ code }) => code)"
+        assert page.runs(script, record) == "record", record
     assert endpoint.asked == []
-    page.expects("This is no image record")
 
 
 def test_an_altered_image_is_never_shown_or_cached(page, endpoint):
@@ -228,19 +226,25 @@ def test_an_altered_image_is_never_shown_or_cached(page, endpoint):
     page.expects("cannot be decrypted")
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [b"", b"\x07", b"\x02\x00", b"\x00", UPDATED + bytes(68), UPDATED + b"\xff" * 100, b"<!doctype html>", b"\x00" * 40],
-)
-def test_an_answer_that_is_no_payload(page, endpoint, answer):
+def test_an_answer_that_is_no_payload(page, endpoint):
     """Whatever is not exactly a wire payload is refused, and nothing of it is cached."""
     record = endpoint.add("a")
-    endpoint.payload_of = lambda _: answer
+    page.configures(errorHandlingMode="throw")
+    wrong = [
+        b"",
+        b"\x07",
+        b"\x02\x00",
+        b"\x00",
+        UPDATED + bytes(68),
+        UPDATED + b"\xff" * 100,
+        b"<!doctype html>",
+    ]
 
-    assert page.gets(record) == [None]
-    assert page.last_error()["code"] == "wire"
+    for answer in [*wrong, b"\x00 ciphertext without its key"]:
+        endpoint.payload_of = lambda _, answer=answer: answer
+        script = "({ getImage }, record) => getImage(record).then(() => 'came', ({ code }) => code)"
+        assert page.runs(script, record) == "wire", answer
     assert page.cached()["images"] == 0
-    page.expects("not an image payload", "without its key")
 
 
 def test_an_old_proof_is_renewed_once_for_all(page, endpoint):
@@ -387,7 +391,9 @@ def test_plain_http_is_explained(new_page, endpoint):
     page = new_page()
 
     def from_here(route: Route) -> None:
-        route.fulfill(response=route.fetch(url=route.request.url.replace("http://pixstore.test", endpoint.url)))
+        route.fulfill(
+            response=route.fetch(url=route.request.url.replace("http://pixstore.test", endpoint.url))
+        )
 
     page.tab.route("http://pixstore.test/**", from_here)
     page.opens(

@@ -1,6 +1,7 @@
 """The browser module reads the same bytes as the server: every vector of tests/vectors, in the browser."""
 
 import pytest
+
 from tests.browser.module.page import ModulePage
 from tests.browser.module.server import serving
 from tests.vector_files import load, vectors
