@@ -14,7 +14,7 @@ a thief, and which has to be kept elsewhere. Taken again into the same directory
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -101,18 +101,22 @@ def backup(
 
 @_named_errors("the backup could not be restored")
 def restore(
-    config: Config, directory: Path, *, progress: Progress = lambda _done, _total: None
+    config: Config,
+    directory: Path,
+    *,
+    passing_tables: Collection[str] = (),
+    progress: Progress = lambda _done, _total: None,
 ) -> CheckReport:
     """
     Make the store that *config* names out of the backup in *directory*, and open every image to verify it.
 
-    Run again after an interruption, it goes on.
+    Run again after an interruption, it goes on. Rows in *passing_tables* do not make a database a used one.
 
     Raises:
         BackupRefused: If *config* names a store that has a database or blobs, or *directory* holds no whole backup.
         KeyringError: If the master key of *config* does not open the backup.
     """
-    _refuse_restore(config, directory)
+    _refuse_restore(config, directory, passing_tables)
     source, target = LocalBlobs(directory / BLOBS_DIRECTORY), LocalBlobs(config.blobs_path)
     backup_config = replace(config, data_dir=directory, master_key_file=_master_key_file(config))
     with keyring_lock(config):
@@ -136,20 +140,22 @@ def restore(
         return check(store, deep=True, progress=progress)
 
 
-def _refuse_restore(config: Config, directory: Path) -> None:
+def _refuse_restore(config: Config, directory: Path, passing_tables: Collection[str]) -> None:
     if config.database_url is not None:
         raise BackupRefused("a backup is restored into SQLite: leave PIXSTORE_DATABASE_URL unset")
     for part in (DATABASE_FILE, KEYRING_FILE, BLOBS_DIRECTORY):
         if not (directory / part).exists():
             raise BackupRefused(f"{directory} is not a whole backup: {part} is missing")
     has_blobs = any(True for _ in LocalBlobs(config.blobs_path).blobs())
-    if not _is_untouched(config.sqlite_path) or (has_blobs and not _was_interrupted(config, directory)):
+    if not _is_untouched(config.sqlite_path, passing_tables) or (
+        has_blobs and not _was_interrupted(config, directory)
+    ):
         raise BackupRefused(
             f"there is a store in {config.data_dir} already: move it away, or restore somewhere else"
         )
 
 
-def _is_untouched(database_path: Path) -> bool:
+def _is_untouched(database_path: Path, passing_tables: Collection[str]) -> bool:
     """Tell whether there is no database, or one that was made but never used: only its migrations are noted."""
     if not database_path.exists():
         return True
@@ -161,6 +167,7 @@ def _is_untouched(database_path: Path) -> bool:
             name
             for name in tables
             if not name.endswith("_migration")
+            and name not in passing_tables
             and connection.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}")').fetchone()[0]  # noqa: S608 - not input
         ]
     return not [name for name in used if not name.startswith("sqlite_")]

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 
 from pixstore import backup as backups
 from pixstore import maintenance, rotation
@@ -26,6 +26,8 @@ from pixstore.maintenance import Finding, Progress
 from pixstore.store import ImageStore
 
 NEW_MASTER_KEY = "PIXSTORE_NEW_MASTER_KEY"
+PASSING_TABLES = ("gallery_setup_link", "gallery_login_attempt")
+"""What a gallery holds that was started once and then never used."""
 
 rotate = AppGroup("rotate", help="New keys for old.")
 
@@ -75,6 +77,7 @@ def _progress(label: str) -> Iterator[Progress]:
 @click.option("--repair", is_flag=True, help="Mend what can be mended and sweep orphans.")
 @click.option("--resume", is_flag=True, help="Go on with a check that was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@with_appcontext
 def check(*, deep: bool, repair: bool, resume: bool, as_json: bool) -> None:
     """Compare every record with its image, and every image with the records."""
     with _refusals(), _progress("Checking") as progress:
@@ -97,6 +100,7 @@ def _described(finding: Finding) -> str:
 
 @click.command()
 @click.option("--force", is_flag=True, help="Even where most blobs would go.")
+@with_appcontext
 def sweep(*, force: bool) -> None:
     """Remove what interrupted uploads left behind."""
     with _refusals(), _progress("Sweeping") as progress:
@@ -106,6 +110,7 @@ def sweep(*, force: bool) -> None:
 
 @click.command()
 @click.option("--merge", is_flag=True, help="Go on with a rebuild that was interrupted.")
+@with_appcontext
 def rebuild(*, merge: bool) -> None:
     """Bring everything back after the database was lost: from images, keyring and master key."""
     store = _store()
@@ -133,6 +138,7 @@ def rebuild(*, merge: bool) -> None:
 
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@with_appcontext
 def backup(directory: Path) -> None:
     """Copy the store to DIRECTORY while it is in use. Again into the same one, only what is new is copied."""
     with _refusals(), _progress("Copying") as progress:
@@ -146,12 +152,13 @@ def backup(directory: Path) -> None:
 
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@with_appcontext
 def restore(directory: Path) -> None:
     """Make this store, which must be empty, out of the backup in DIRECTORY, and open every image to verify it."""
     store = _store()
     store.close()
     with _refusals(), _progress("Restoring") as progress:
-        report = backups.restore(store.config, directory, progress=progress)
+        report = backups.restore(store.config, directory, passing_tables=PASSING_TABLES, progress=progress)
     for finding in report.findings:
         click.echo(_described(finding))
     click.echo(f"{report.images} images restored and opened, {len(report.findings)} findings")
@@ -195,6 +202,7 @@ def rotate_service_secret() -> None:
 
 
 @click.command("re-encrypt")
+@with_appcontext
 def re_encrypt() -> None:
     """Seal everything under older store keys again under the active one, with new keys, while the server runs."""
     with _refusals(), _progress("Encrypting") as progress:

@@ -28,12 +28,17 @@ class Reaper:
         self._process = 0
 
     def wake(self) -> None:
-        """Ask for the work to be done soon."""
+        """Ask for the work to be done soon. It never raises: what asks for it was committed already."""
         with self._lock:
             if self._process != os.getpid():  # threads do not survive a fork
-                self._awake, self._stopped, self._process = threading.Event(), threading.Event(), os.getpid()
-                self._thread = threading.Thread(target=self._run, name="pixstore-reaper", daemon=True)
-                self._thread.start()
+                self._awake, self._stopped = threading.Event(), threading.Event()
+                thread = threading.Thread(target=self._run, name="pixstore-reaper", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    logger.exception("no thread could be started; replaced images are removed later")
+                    return
+                self._thread, self._process = thread, os.getpid()
         self._awake.set()
 
     def close(self) -> None:

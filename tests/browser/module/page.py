@@ -6,7 +6,13 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
-from tests.browser.module.server import Endpoint
+from tests.browser.module.server import STATIC, Endpoint
+
+# What docs/browser-module.md advises; it also makes these tests faster.
+PRELOADS = "".join(
+    f'<link rel="modulepreload" href="/static/v1/{file.relative_to(STATIC)}">'
+    for file in [*sorted(STATIC.glob("pixstore/*.js")), STATIC / "vendor/idb.js"]
+)
 
 # Called in the page: fetches through the module and says what came.
 GET = """async ([records, options]) => {
@@ -50,7 +56,7 @@ class ModulePage:
         meta = (
             f"<meta name=pixstore content='{html.escape(json.dumps(config))}'>" if config is not None else ""
         )
-        script = f'<script type="module" src="{self.module}"></script>'
+        script = PRELOADS + f'<script type="module" src="{self.module}"></script>'
         self.endpoint.pages[path] = (
             f"<!doctype html><html lang=en><head><title>t</title>{meta}{script}</head><body>{body}</body></html>"
         )
