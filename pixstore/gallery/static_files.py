@@ -7,6 +7,7 @@ update, a second host that is not updated yet) the current file is sent, to be a
 """
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, send_from_directory, url_for
@@ -25,16 +26,22 @@ class StaticFiles:
         self.directory = directory
         self.version = _content_hash(directory)
 
+    @cached_property
+    def modules(self) -> list[str]:
+        """The ES modules of every page by name: fetched all at once, they need not be found one by one."""
+        paths = [*self.directory.glob("pixstore/*.js"), *self.directory.glob("app/*.js")]
+        return ["vendor/idb.js", *sorted(path.relative_to(self.directory).as_posix() for path in paths)]
+
     def url(self, name: str) -> str:
         """Return the URL of the file *name*, a path relative to the directory."""
         return url_for("static_files.send", version=self.version, name=name)
 
 
 def init_app(app: Flask, directory: Path) -> None:
-    """Serve *directory*, and give templates ``static(name)``."""
+    """Serve *directory*, and give templates ``static(name)`` and ``static_modules``."""
     files = StaticFiles(directory)
     app.extensions["pixstore.static_files"] = files
-    app.jinja_env.globals["static"] = files.url
+    app.jinja_env.globals.update(static=files.url, static_modules=files.modules)
     app.register_blueprint(blueprint)
 
 

@@ -251,7 +251,7 @@ export class PixstoreImageElement extends HTMLElement {
     const journey = { wanted: silent && this.#shown ? this.#shown.wanted : wanted, silent, controller }
     this.#journey = journey
     this.#failed = null
-    if (!this.#url) this.#present('loading')
+    if (!this.#url && !silent) this.#present('loading')
     this.#tell('loadstart')
     try {
       const record = await this.#bring(wanted, controller.signal)

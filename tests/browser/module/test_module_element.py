@@ -196,11 +196,19 @@ def test_a_released_picture_keeps_its_place(page, endpoint):
     box = page.tab.evaluate(BOX)
     assert box == [120, 80]
 
-    page.tab.evaluate("() => scrollTo(0, 0)")
-    page.waits_for("urls.size === 1")
-    page.tab.wait_for_timeout(50)
-    box = page.tab.evaluate(BOX)
-    assert box == [120, 80]
+    boxes = page.tab.evaluate(
+        f"""async () => {{
+          const boxes = new Set()
+          scrollTo(0, 0)
+          while (!document.querySelector('pixstore-image').shadowRoot.querySelector('img').complete || urls.size === 0) {{
+            boxes.add(String(({BOX})()))
+            await new Promise((resolve) => setTimeout(resolve))
+          }}
+          boxes.add(String(({BOX})()))
+          return [...boxes]
+        }}"""
+    )
+    assert boxes == ["120,80"]
     assert page.tab.evaluate("() => events") == ["loadstart", "load", "loadend"]
 
 
