@@ -133,7 +133,9 @@ def _mutate(raw: bytearray, chance: random.Random, originals: list[tuple[str, by
     if kind == 0:
         raw[at : at + 1] = bytes((chance.randrange(256),))
     elif kind == 1:
-        raw[at : at + 4] = struct.pack(chance.choice((">I", "<I")), chance.choice((0, 1, 2**16, 2**31 - 1, 2**32 - 1)))
+        raw[at : at + 4] = struct.pack(
+            chance.choice((">I", "<I")), chance.choice((0, 1, 2**16, 2**31 - 1, 2**32 - 1))
+        )
     elif kind == 2:
         del raw[at : at + length]
     elif kind == 3:
@@ -163,7 +165,8 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     yield "bomb 30,000 x 30,000", images.pixel_bomb()
     yield "50,000 x 1", images.png(width=50_000, height=1)
     yield "1 x 50,000", images.png(width=1, height=50_000)
-    yield "bomb 2^31 x 2^31", images.pixel_bomb(width=2**31 - 1, height=2**31 - 1)
+    yield "bomb 2^31 x 2^31", _png_saying(2**31 - 1, 2**31 - 1)
+    yield "0 x 0", _png_saying(0, 0)
     for form in ("GIF", "BMP", "TIFF"):
         yield f"{form} of 9,000 x 9,000 in one colour", _one_colour(form, 9_000)
     yield "PNG with a text that unpacks to 256 MB", _png_with(b"zTXt", b"bomb\0\0" + _deflated(256))
@@ -206,6 +209,12 @@ def _png_with(kind: bytes, data: bytes, *, count: int = 1) -> bytes:
     png = images.png()
     chunk = struct.pack(">I", len(data)) + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
     return png[:33] + chunk * count + png[33:]
+
+
+def _png_saying(width: int, height: int) -> bytes:
+    png = images.png()
+    header = b"IHDR" + struct.pack(">II", width, height) + png[24:29]
+    return png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:]
 
 
 def _zip() -> bytes:

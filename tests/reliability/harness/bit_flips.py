@@ -8,6 +8,7 @@ Whatever is altered, reading gives the image that was saved or refuses; and a de
 
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ def run(images: int = 3, seed: str | None = None) -> Outcome:
         with tempfile.TemporaryDirectory(dir=_memory()) as place, seeded(seed):
             store = quiet_store(Path(place) / "data", now=later)
             labels = [f"image {number}", f"image {number + 1}"]
-            alterations = _Alterations(store, {store.save(labelled(label)).id: label for label in labels}, outcome)
+            alterations = _Alterations(
+                store, {store.save(labelled(label)).id: label for label in labels}, outcome
+            )
             alterations.of_everything()
             store.close()
     outcome.words = f"{outcome.amount} alterations of {images} images"
@@ -57,7 +60,9 @@ class _Alterations:
             self.of_row(image_id)
         self.of_places(list(self._saved))
         self._outcome.anomalies += [
-            f"{image_id} was not the same again" for image_id in self._saved if self._loaded(image_id) != self._sound(image_id)
+            f"{image_id} was not the same again"
+            for image_id in self._saved
+            if self._loaded(image_id) != self._sound(image_id)
         ]
 
     def of_blob(self, image_id: str) -> None:
@@ -82,7 +87,7 @@ class _Alterations:
 
     def of_places(self, image_ids: list[str]) -> None:
         """Put the blob, or everything but the id, of one image into the place of the next."""
-        for one, other in zip(image_ids, image_ids[1:], strict=False):
+        for one, other in pairwise(image_ids):
             first, second = self._row(one), self._row(other)
             paths = [self._path(row["blob_id"]) for row in (first, second)]
             contents = [path.read_bytes() for path in paths]
@@ -135,7 +140,9 @@ class _Alterations:
     def _row(self, image_id: str) -> dict[str, Any]:
         with self._store.connected():
             query = f"SELECT {', '.join(COLUMNS)} FROM image WHERE id = ?"
-            return dict(zip(COLUMNS, self._store.database.execute_sql(query, [image_id]).fetchone(), strict=True))
+            return dict(
+                zip(COLUMNS, self._store.database.execute_sql(query, [image_id]).fetchone(), strict=True)
+            )
 
     def _path(self, blob_id: str) -> Path:
         return self._store.config.blobs_path / "objects" / blob_id[:3] / blob_id

@@ -47,7 +47,9 @@ class _Points:
     def __init__(self, template: Template, work: Path, seed: str | None) -> None:
         self._template, self._work, self._seed = template, work, seed
 
-    def stop_everywhere(self, scenario: Scenario, faults: list[Fault], points: range, outcome: Outcome) -> None:
+    def stop_everywhere(
+        self, scenario: Scenario, faults: list[Fault], points: range, outcome: Outcome
+    ) -> None:
         steps = self._count(scenario)
         outcome.anomalies += [f"{scenario.name}: a step that is not counted: {step}" for step in steps.unseen]
         outcome.figures[scenario.name] = len(steps.names)
@@ -71,12 +73,11 @@ class _Points:
 
     def _count(self, scenario: Scenario) -> Steps:
         data = self._fresh(scenario)
-        with seeded(self._seed):
-            with Steps(data.parent) as steps:
-                store = quiet_store(data, now=lambda: later() + HOURS)
-                with steps.counted():
-                    scenario.run(store, self._template)
-                store.close()
+        with seeded(self._seed), Steps(data.parent) as steps:
+            store = quiet_store(data, now=lambda: later() + HOURS)
+            with steps.counted():
+                scenario.run(store, self._template)
+            store.close()
         return steps
 
     def _killed(self, scenario: Scenario, data: Path, at: int, fault: Fault) -> tuple[bool, list[str]]:

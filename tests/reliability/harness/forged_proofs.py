@@ -36,8 +36,16 @@ class _Judge:
         self._key = chance.randbytes(32)
         self._ids = [new_image_id("people", chance.randbytes) for _ in range(50)]
         self._forgeries = (
-            self._random, self._other_image, self._too_old, self._from_the_future, self._other_key, self._cut,
-            self._longer, self._two_characters, self._other_alphabet, self._no_text,
+            self._random,
+            self._other_image,
+            self._too_old,
+            self._from_the_future,
+            self._other_key,
+            self._cut,
+            self._longer,
+            self._two_characters,
+            self._other_alphabet,
+            self._no_text,
         )
 
     def every_bit(self) -> None:
@@ -103,7 +111,9 @@ class _Judge:
         return self._chance.choice((real.rstrip("="), real.swapcase(), " " + real, real.replace("=", "_")))
 
     def _no_text(self, image_id: str) -> object:
-        return self._chance.choice((None, 0, True, [], {}, self._issued(image_id, NOW).encode(), "é" * 24, "\ud800"))
+        return self._chance.choice(
+            (None, 0, True, [], {}, self._issued(image_id, NOW).encode(), "é" * 24, "\ud800")
+        )
 
     def _another(self, character: str) -> str:
         return self._chance.choice("ABCDEFGHabcdefgh0123456789+/".replace(character, ""))

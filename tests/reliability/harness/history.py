@@ -107,9 +107,7 @@ def _out_of_order(writes: list[Operation], reads: list[Operation]) -> Iterable[s
             yield f"read {later.label!r}, token {later.token}, after {newest} was acknowledged"
 
 
-def _deletions(
-    operations: list[Operation], writes: list[Operation], reads: list[Operation]
-) -> Iterable[str]:
+def _deletions(operations: list[Operation], writes: list[Operation], reads: list[Operation]) -> Iterable[str]:
     deletes = [o for o in operations if o.kind == "delete"]
     done = min((o.end for o in deletes), default=NEVER)
     begun = min((o.start for o in deletes), default=NEVER)

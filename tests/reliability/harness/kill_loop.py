@@ -34,7 +34,7 @@ def run(rounds: int = 5, writers: int = 4, seed: str | None = None, directory: s
     """Kill *writers* processes in each of *rounds* rounds and check every image after each."""
     outcome = Outcome()
     with tempfile.TemporaryDirectory(dir=directory) as place, seeded(seed):
-        loop = _Loop(Path(place) / "data", writers)
+        loop = Loop(Path(place) / "data", writers)
         for number in range(rounds):
             stop = random.Random(number).uniform(0.03, 0.25)
             loop.write_until(stop)
@@ -88,7 +88,9 @@ class Writers:
         return operations
 
 
-class _Loop:
+class Loop:
+    """A store under writers that are stopped again and again, and what it must hold."""
+
     def __init__(self, directory: Path, writers: int) -> None:
         self._directory, self._writers, self._round = directory, writers, 0
         self.acknowledged = 0
@@ -102,10 +104,19 @@ class _Loop:
 
     def write_until(self, seconds: float) -> None:
         """Let the writers write for so long, kill them, and take down what they did."""
+        writers = self.begin()
+        time.sleep(seconds)
+        self.end(writers)
+
+    def begin(self) -> Writers:
+        """Let the writers write."""
         writers = Writers(self._directory, self._shared, self._writers, self._round)
         self._round += 1
         writers.start()
-        time.sleep(seconds)
+        return writers
+
+    def end(self, writers: Writers) -> None:
+        """Kill the writers that still run and take down what all of them did."""
         self._operations = writers.read()
         self.acknowledged += sum(o.end != NEVER for o in self._operations)
 
@@ -117,9 +128,20 @@ class _Loop:
             rows = {row.id: row for row in store.models.image.select()}
         touched = {o.image_id for o in self._operations} - {UNTOLD}
         shown = {image_id: shown_label(store, image_id) for image_id in {*self._current, *touched, *rows}}
-        base = [Operation("write", i, label, 1, -2, -1) for i, label in self._current.items() if i in self._shared or i in touched]
+        base = [
+            Operation("write", i, label, 1, -2, -1)
+            for i, label in self._current.items()
+            if i in self._shared or i in touched
+        ]
         reads = [
-            Operation("read", image_id, label, rows[image_id].token if image_id in rows else -1, start, time.monotonic())
+            Operation(
+                "read",
+                image_id,
+                label,
+                rows[image_id].token if image_id in rows else -1,
+                start,
+                time.monotonic(),
+            )
             for image_id, label in shown.items()
             if image_id in touched
         ]
@@ -132,7 +154,11 @@ class _Loop:
             if image_id not in touched and label != self._current.get(image_id) and label not in begun
         ]
         if deep:
-            found += [f"{f.kind}: {f.message}" for f in maintenance.check(store, deep=True).findings if f.kind != "orphan"]
+            found += [
+                f"{f.kind}: {f.message}"
+                for f in maintenance.check(store, deep=True).findings
+                if f.kind != "orphan"
+            ]
             maintenance.sweep(store, force=True)
         self._forget_old(store, shown)
         store.close()
@@ -140,7 +166,11 @@ class _Loop:
 
     def _forget_old(self, store: ImageStore, shown: dict[str, str | None]) -> None:
         """Keep a few images only, so that every round can look at all of them."""
-        own = [image_id for image_id, label in shown.items() if label is not None and image_id not in self._shared]
+        own = [
+            image_id
+            for image_id, label in shown.items()
+            if label is not None and image_id not in self._shared
+        ]
         for image_id in own[: -OWN_IMAGES * self._writers]:
             try:
                 store.delete(image_id)

@@ -1,7 +1,9 @@
 """What a reliability program found, and how it is run: as a process of its own, so that it may fork and be stopped."""
 
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,19 +32,35 @@ class ProgramFailed(Exception):
 def run_program(name: str, *, timeout: float = 600, **arguments: Any) -> Outcome:
     """Run the module *name* of the harness in a process of its own and return what it found."""
     command = [sys.executable, "-m", f"tests.reliability.harness.{name}", json.dumps(arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False, env=_environment()
+    program = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
     )
-    if done.returncode:
-        raise ProgramFailed(f"{name} {arguments}: exit status {done.returncode}\n{done.stderr[-4000:]}")
-    return Outcome(**json.loads(done.stdout.splitlines()[-1]))
+    try:
+        output, complaints = program.communicate(timeout=timeout)
+    except BaseException:
+        os.killpg(program.pid, signal.SIGKILL)  # with the processes it has forked
+        program.wait()
+        raise
+    if program.returncode:
+        raise ProgramFailed(f"{name} {arguments}: exit status {program.returncode}\n{complaints[-4000:]}")
+    return Outcome(**json.loads(output.splitlines()[-1]))
 
 
 def main(run: Callable[..., Outcome]) -> None:
     """Be the program: run with the arguments of the command line, print the outcome, leave without loose ends."""
+    logging.getLogger("pixstore").setLevel(
+        logging.CRITICAL
+    )  # faults are meant, and are checked by their effect
     outcome = run(**json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}"))
     outcome.anomalies[FEW:] = [f"… {len(outcome.anomalies)} in all"] if len(outcome.anomalies) > FEW else []
-    print(json.dumps(asdict(outcome)), flush=True)
+    sys.stdout.write(json.dumps(asdict(outcome)) + "\n")
+    sys.stdout.flush()
     os._exit(0)
 
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+from pixstore import rotation
 from tests.reliability.harness import sqlite_vfs
 from tests.reliability.harness.labelled import labelled
 from tests.reliability.harness.outcomes import Outcome, main
 from tests.reliability.harness.seeds import seeded
 from tests.reliability.harness.stores import Expected, anomalies, quiet_store
-from pixstore import rotation
 
 BLOCK = 4096
 PREPARED = 6
@@ -93,7 +93,9 @@ class _Disk:
             return durable
         now = there.read_bytes()
         size = chance.choice((len(durable), len(now)))
-        blocks = (chance.choice((durable, now))[at : at + BLOCK].ljust(BLOCK, b"\0") for at in range(0, size, BLOCK))
+        blocks = (
+            chance.choice((durable, now))[at : at + BLOCK].ljust(BLOCK, b"\0") for at in range(0, size, BLOCK)
+        )
         return b"".join(blocks)[:size]
 
 
@@ -115,7 +117,11 @@ class _Work:
             ids: list[str] = []
             for number in range(operations):
                 label = f"version {number}"
-                kind = "save" if number < PREPARED else self._chance.choice(("save", "update", "update", "delete", "rotate"))
+                kind = (
+                    "save"
+                    if number < PREPARED
+                    else self._chance.choice(("save", "update", "update", "delete", "rotate"))
+                )
                 image_id = self._chance.choice(ids) if ids else ""
                 if kind == "save":
                     self._expected.new, self._expected.at_most = [label], 1

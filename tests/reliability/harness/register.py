@@ -69,7 +69,9 @@ def run(
         outcome.anomalies += [f"check: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
         end.close()
     outcome.amount = len(found)
-    outcome.words = f"{len(found)} operations, {processes} processes x {threads} threads, {rounds} rounds of maintenance"
+    outcome.words = (
+        f"{len(found)} operations, {processes} processes x {threads} threads, {rounds} rounds of maintenance"
+    )
     return outcome
 
 
@@ -182,7 +184,14 @@ class _Worker:
         return _opened(payload, record)
 
     def _say(self, operation: Operation) -> None:
-        fields = (operation.kind, operation.image_id, operation.label, operation.token, operation.start, operation.end)
+        fields = (
+            operation.kind,
+            operation.image_id,
+            operation.label,
+            operation.token,
+            operation.start,
+            operation.end,
+        )
         self.lines.append(json.dumps(fields) + "\n")
 
 

@@ -66,7 +66,7 @@ class Scenario:
     recover: Callable[[Path, Template], list[str]] = lambda _directory, _template: []
 
 
-def _unchanged(template: Template, acknowledged: bool) -> Expected:  # noqa: ARG001 - the signature of the others
+def _unchanged(template: Template, acknowledged: bool) -> Expected:
     return Expected(template.labels())
 
 
@@ -172,10 +172,18 @@ def _restore(directory: Path, template: Template) -> list[str]:
     """Restore the backup as an interrupted one left it: it must hold the earlier state or the later one."""
     restored = settings_of(directory.with_name("restored"), master_key_file=directory / "master.key")
     report = backup.restore(restored, _backup_of(directory))
-    found = [f"restored: {finding.kind}: {finding.message}" for finding in report.findings if finding.kind != "orphan"]
+    found = [
+        f"restored: {finding.kind}: {finding.message}"
+        for finding in report.findings
+        if finding.kind != "orphan"
+    ]
     store = quiet_store(restored.data_dir, master_key_file=directory / "master.key")
-    labels = {i: [*allowed, "new"] if i == template.updated else allowed for i, allowed in template.labels().items()}
-    found += [f"restored: {words}" for words in wrong_images(store, Expected(labels, new=["another"], at_most=1))]
+    labels = {
+        i: [*allowed, "new"] if i == template.updated else allowed for i, allowed in template.labels().items()
+    }
+    found += [
+        f"restored: {words}" for words in wrong_images(store, Expected(labels, new=["another"], at_most=1))
+    ]
     store.close()
     return found
 

@@ -4,7 +4,6 @@ Faults put into the store on purpose, one at a time: a test that does not find t
 Each is a context manager that patches the store of this process; ``seeded(None)`` changes nothing.
 """
 
-import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -29,39 +28,42 @@ from pixstore.store import ImageStore, UnitOfWork
 
 @contextmanager
 def in_place_overwrite() -> Iterator[None]:
-    """One blob name for each image, written where the old version lies."""
+    """A new version is written where the old one lies."""
     usual_put, usual_new_id = UnitOfWork._put, pixstore.ids.new_blob_id
     names: list[str] = []
 
     def put(work: UnitOfWork, image_id: str, *rest: Any, **named: Any) -> None:
-        names.append(hashlib.sha256(image_id.encode()).hexdigest()[:32])
+        current = work._store._row(image_id)
+        names.append(usual_new_id() if current is None else current.blob_id)
         try:
             usual_put(work, image_id, *rest, **named)
         finally:
             names.clear()
+
+    def new_blob_id() -> str:
+        return names[0] if names else usual_new_id()
 
     def overwrite(blobs: LocalBlobs, blob_id: str, parts: Any) -> None:
         path = blobs._path(blob_id)
         with suppress(FileExistsError):
             path.parent.mkdir()
         with open(path, "wb", buffering=0) as file:
-            for part in parts:
-                file.write(part)
+            file.writelines(parts)
             os.fsync(file.fileno())
 
     with (
         mock.patch.object(UnitOfWork, "_put", put),
-        mock.patch.object(pixstore.ids, "new_blob_id", lambda: names[0] if names else usual_new_id()),
+        mock.patch.object(pixstore.ids, "new_blob_id", new_blob_id),
         mock.patch.object(LocalBlobs, "put", overwrite),
-        mock.patch.object(UnitOfWork, "_note_dead", lambda _work, _blob_id: None),
-        mock.patch.object(UnitOfWork, "_abandon", lambda _work: None),
+        mock.patch.object(UnitOfWork, "_note_dead", return_value=None),
+        mock.patch.object(UnitOfWork, "_abandon", return_value=None),
     ):
         yield
 
 
 @contextmanager
 def delete_on_error() -> Iterator[None]:
-    """An error of the database removes the blob that was put: but the commit may have happened."""
+    """An error of the database during an update removes what the image has: the new blob and the old one."""
     usual = UnitOfWork._commit
 
     def commit(work: UnitOfWork) -> None:
@@ -70,6 +72,10 @@ def delete_on_error() -> Iterator[None]:
         except (StorageError, peewee.PeeweeException):
             for put in work._puts:
                 work._store.blobs.delete(put.fields["blob_id"])
+                with suppress(StorageError):
+                    old = work._store._row(put.fields["id"])
+                    if old is not None:
+                        work._store.blobs.delete(old.blob_id)
             raise
 
     with mock.patch.object(UnitOfWork, "_commit", commit):
@@ -105,14 +111,14 @@ def wal_normal() -> Iterator[None]:
 @contextmanager
 def no_fsync() -> Iterator[None]:
     """No ``fsync`` of blobs: they are in memory when the row that names them is on the disk."""
-    with mock.patch.object(os, "fsync", lambda _descriptor: None):
+    with mock.patch.object(os, "fsync", return_value=None):
         yield
 
 
 @contextmanager
 def no_directory_sync() -> Iterator[None]:
     """The name of a new blob is not made durable."""
-    with mock.patch("pixstore.blobs.local.sync_directory", lambda _path: None):
+    with mock.patch("pixstore.blobs.local.sync_directory", return_value=None):
         yield
 
 
@@ -146,14 +152,17 @@ def altered_read() -> Iterator[None]:
         return found
 
     # The old version has to be there still.
-    with mock.patch.object(ImageStore, "_rows", rows), mock.patch.object(ImageStore, "reap", lambda _store: 0):
+    with (
+        mock.patch.object(ImageStore, "_rows", rows),
+        mock.patch.object(ImageStore, "reap", return_value=0),
+    ):
         yield
 
 
 @contextmanager
 def no_associated_data() -> Iterator[None]:
     """Wrapped keys are bound to no image: a row opens in another's place."""
-    with mock.patch.object(pixstore.keyring, "_key_place", lambda *_place: b""):
+    with mock.patch.object(pixstore.keyring, "_key_place", return_value=b""):
         yield
 
 

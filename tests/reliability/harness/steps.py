@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 import peewee
@@ -91,7 +91,7 @@ class Steps:
         self._patches: list[Any] = []
         self._watching: Any = None
 
-    def __enter__(self) -> "Steps":
+    def __enter__(self) -> Self:
         for name in _PATH_FUNCTIONS + _DESCRIPTOR_FUNCTIONS + ("open",):
             if hasattr(os, name):
                 self._patch(os, name, self._os_function(name, getattr(os, name)))

@@ -1,6 +1,5 @@
 """Stores for reliability tests: opened without a background thread, and looked over after something went wrong."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,6 @@ from pixstore.config import Config
 from pixstore.errors import ImageNotFound, PixstoreError
 from pixstore.store import ImageStore, clock_ms
 from tests.reliability.harness.labelled import NotLabelled, label_of
-
-logging.getLogger("pixstore").setLevel(
-    logging.CRITICAL
-)  # faults are meant here, and are checked by their effect
 
 
 def quiet_store(directory: Path, *, now: Callable[[], int] = clock_ms, **settings: Any) -> ImageStore:
