@@ -523,24 +523,3 @@ def test_another_tag(new_page, endpoint):
 
     page.waits_for("document.querySelector('secret-picture').complete")
     assert page.tab.evaluate("() => customElements.get('pixstore-image') === undefined")
-
-
-def test_the_main_thread_stays_free(page, endpoint):
-    """While a hundred thumbnails load, from the server and then from the cache, nothing blocks the page for 50 ms."""
-    image = picture(160, 160)
-    tags = [tag(endpoint.add(f"a{n}", image), width=40, height=40) for n in range(100)]
-    page.tab.evaluate(
-        """() => {
-          window.long = []
-          new PerformanceObserver((list) => long.push(...list.getEntries().map(({ duration }) => duration)))
-            .observe({ type: 'longtask' })
-        }"""
-    )
-
-    for _ in ("cold", "warm"):
-        replaces_body(page, "".join(tags))
-        page.waits_for("document.querySelectorAll('pixstore-image:state(loaded)').length === 100")
-        page.cached()
-
-    assert page.tab.evaluate("() => long") == []
-    assert len(endpoint.asked) == 100

@@ -7,10 +7,12 @@ an old store key, an orphaned blob.
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixstore import backup, maintenance, rotation
+from pixstore.config import Config
 from pixstore.ids import new_blob_id
 from pixstore.store import ImageStore
 from tests.reliability.harness.labelled import labelled
@@ -170,22 +172,43 @@ def _backup_again(store: ImageStore, template: Template) -> None:
 
 def _restore(directory: Path, template: Template) -> list[str]:
     """Restore the backup as an interrupted one left it: it must hold the earlier state or the later one."""
-    restored = settings_of(directory.with_name("restored"), master_key_file=directory / "master.key")
-    report = backup.restore(restored, _backup_of(directory))
-    found = [
-        f"restored: {finding.kind}: {finding.message}"
-        for finding in report.findings
-        if finding.kind != "orphan"
-    ]
-    store = quiet_store(restored.data_dir, master_key_file=directory / "master.key")
+    backup.restore(_restored(directory), _backup_of(directory))
     labels = {
         i: [*allowed, "new"] if i == template.updated else allowed for i, allowed in template.labels().items()
     }
-    found += [
-        f"restored: {words}" for words in wrong_images(store, Expected(labels, new=["another"], at_most=1))
-    ]
+    return _wrong_in_restored(directory, Expected(labels, new=["another"], at_most=1))
+
+
+def _back_up(directory: Path) -> None:
+    store = quiet_store(directory)
+    backup.backup(store, _backup_of(directory))
+    store.close()
+
+
+def _restore_here(store: ImageStore, template: Template) -> None:
+    directory = store.config.data_dir
+    backup.restore(_restored(directory), _backup_of(directory))
+
+
+def _go_on_with_restore(directory: Path, template: Template) -> list[str]:
+    """Restore again what was interrupted; where it was complete, that is refused."""
+    with suppress(backup.BackupRefused):
+        backup.restore(_restored(directory), _backup_of(directory))
+    return _wrong_in_restored(directory, Expected(template.labels()))
+
+
+def _wrong_in_restored(directory: Path, expected: Expected) -> list[str]:
+    settings = _restored(directory)
+    store = quiet_store(settings.data_dir, master_key_file=settings.master_key_file)
+    findings = maintenance.check(store, deep=True).findings
+    found = [f"restored: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
+    found += [f"restored: {words}" for words in wrong_images(store, expected)]
     store.close()
     return found
+
+
+def _restored(directory: Path) -> Config:
+    return settings_of(directory.with_name("restored"), master_key_file=directory / "master.key")
 
 
 def _backed_up(template: Template, acknowledged: bool) -> Expected:
@@ -214,5 +237,6 @@ SCENARIOS = [
     ),
     Scenario("rebuild", _rebuild, _unchanged, _lose_database, _go_on_with_rebuild),
     Scenario("backup", _backup_again, _backed_up, _back_up_then_change, _restore),
+    Scenario("restore", _restore_here, _unchanged, _back_up, _go_on_with_restore),
     Scenario("open", lambda store, _: quiet_store(store.config.data_dir, now=later).close(), _unchanged),
 ]
