@@ -130,10 +130,8 @@ def restore(
                 _copy(source, target, blob_id)
             progress(done, len(blob_ids))
         make_directory(config.sqlite_path.parent)
-        for suffix in (
-            "-wal",
-            "-shm",
-        ):  # of the unused database that is replaced: they would be applied to this one
+        # Of the unused database that is replaced: they would be applied to this one.
+        for suffix in ("-journal", "-wal", "-shm"):
             config.sqlite_path.with_name(config.sqlite_path.name + suffix).unlink(missing_ok=True)
         _copy_file(directory / DATABASE_FILE, config.sqlite_path)
     with closing(ImageStore.open(config)) as store:
@@ -159,7 +157,8 @@ def _is_untouched(database_path: Path, passing_tables: Collection[str]) -> bool:
     """Tell whether there is no database, or one that was made but never used: only its migrations are noted."""
     if not database_path.exists():
         return True
-    with closing(sqlite3.connect(f"file:{database_path}?mode=ro", uri=True)) as connection:
+    # Not read-only: a start that was interrupted may have left a journal to roll back.
+    with closing(sqlite3.connect(f"file:{database_path}?mode=rw", uri=True)) as connection:
         tables = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         ]

@@ -22,7 +22,7 @@ mountable = pytest.mark.skipif(not device_cut.available(), reason="needs root, l
         (["save", "update", "delete"], 5),
         (["unit of work", "sweep", "open", "rotate the store key"], 11),
         (["rotate the master key", "re-encrypt", "check and repair"], 23),
-        (["rebuild", "backup"], 29),
+        (["rebuild", "backup", "restore"], 31),
     ],
 )
 def test_a_crash_at_any_step_leaves_every_image_old_or_new(scenarios, stride):
