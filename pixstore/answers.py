@@ -10,6 +10,7 @@ from pixstore.wire import Refusal, WireState, encode
 logger = logging.getLogger(__name__)
 
 CHUNK_SIZE = 256 * 1024
+SHORTER = "the blob became shorter while it was read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Answer:
             while self.blob is not None and left > 0:
                 chunk = self.blob.read(min(CHUNK_SIZE, left))
                 if not chunk:
-                    raise OSError("the blob became shorter while it was read")
+                    raise OSError(SHORTER)
                 left -= len(chunk)
                 yield chunk
         finally:
@@ -48,10 +49,15 @@ class Answer:
     def to_bytes(self) -> bytes:
         """Return the whole payload, and close the blob. Where it cannot be read, that is the answer."""
         try:
-            return b"".join(self.chunks())
+            body = b"" if self.blob is None else self.blob.read(self.blob_size)
+            if len(body) != self.blob_size:
+                raise OSError(SHORTER)
+            return self.head + body if self.head else body
         except OSError:
             logger.exception("a blob could not be read")
             return encode(Refusal(WireState.INTERNAL_ERROR))
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the blob."""
