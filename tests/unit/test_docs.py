@@ -66,3 +66,16 @@ def test_every_wire_state_stands_in_the_format(state):
     name = state.name.title().replace("_", "").replace("Id", "ID")
 
     assert f"| {state.value} | {name} |" in FORMATS
+
+
+def test_the_tests_that_the_threat_model_names_exist():
+    """Each promise of the threat model names tests that are there."""
+    text = (ROOT / "docs" / "threat-model.md").read_text().partition("## Shown by")[2]
+    missing, path = [], None
+    for file, name in re.findall(r"`(tests/[a-z_/]+\.py)?::(test_[a-z_]+)`", text):
+        path = ROOT / file if file else path
+        if f"def {name}(" not in path.read_text():
+            missing.append(name)
+
+    assert missing == []
+    assert path is not None
