@@ -117,12 +117,8 @@ class _Work:
             ids: list[str] = []
             for number in range(operations):
                 label = f"version {number}"
-                kind = (
-                    "save"
-                    if number < PREPARED
-                    else self._chance.choice(("save", "update", "update", "delete", "rotate"))
-                )
-                image_id = self._chance.choice(ids) if ids else ""
+                kind = self._kind(len(ids))
+                image_id = self._chance.choice(ids or [""])
                 if kind == "save":
                     self._expected.new, self._expected.at_most = [label], 1
                     image_id = store.save(labelled(label, padding=self._chance.choice((0, 30_000)))).id
@@ -141,6 +137,14 @@ class _Work:
                     rotation.rotate_store_key(store)
                 store.reap()
             store.close()
+
+    def _kind(self, images: int) -> str:
+        """Return what to do next, so that there are always a few images."""
+        if images < PREPARED:
+            return "save"
+        if images > 2 * PREPARED:
+            return "delete"
+        return self._chance.choice(("save", "update", "update", "delete", "rotate"))
 
     def _acknowledged(self, image_id: str, label: str | None) -> None:
         self._expected.images[image_id] = [label]

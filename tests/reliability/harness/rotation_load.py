@@ -107,8 +107,17 @@ def _rotate_and_die(data: Path, number: int, images: int) -> int:
     return int(os.waitpid(child, 0)[1] == signal.SIGKILL)
 
 
+def _rotate_if_none_got_that_far(data: Path, old: Keyring) -> None:
+    """Make a new store key where every rotation was killed before it had one, as happens on a busy machine."""
+    store = quiet_store(data)
+    if store.current_keyring().active in old.store_keys:
+        rotation.rotate_store_key(store)
+    store.close()
+
+
 def _finish(data: Path, old: Keyring, outcome: Outcome) -> None:
     """Re-encrypt to the end, later, so that old keys go; then nothing opens under them."""
+    _rotate_if_none_got_that_far(data, old)
     store = quiet_store(data, now=lambda: clock_ms() + HOURS)
     report = rotation.re_encrypt(store, texts=lambda _store: 0)
     outcome.anomalies += [f"re-encrypt: {words}" for words in report.failed.values()]
