@@ -19,17 +19,17 @@ export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test torture check format bench lock clean
+.PHONY: help install run test torture check format bench bench-browser lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.run static/vendor/.installed ## fetch what the gallery needs, and start nothing
 
 run: install ## start the gallery on http://127.0.0.1:8000 (HOST=…, PORT=…)
 	@exec $(python) -m gunicorn
 
-test: check ## every check and every test, the real browser included (ARGS="-k name" for some)
+test: check node_modules/.native ## every check and every test, the real browser included (ARGS="-k name" for some)
 	@CHROMIUM=$$(scripts/ensure-browser $(VENV)) && export CHROMIUM && exec $(python) -m pytest $(ARGS)
 
 torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; an hour (ARGS="--help")
@@ -47,6 +47,10 @@ format: $(VENV)/.dev ## write Python as ruff formats it
 
 bench: $(VENV)/.run bench/node_modules/.installed ## time this store beside npm's pixstore (ARGS="--help")
 	@exec $(python) bench/run.py $(ARGS)
+
+bench-browser: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## time the browser module beside npm's frontend (ARGS="--help")
+	@CHROMIUM=$$(scripts/ensure-browser $(VENV)) && export CHROMIUM && \
+	  PYTHONPATH=.:bench exec $(python) bench/browser/compare.py $(ARGS)
 
 lock: $(VENV)/.run ## compile requirements*.in and the package.json files again (ARGS=--upgrade)
 	@$(pip) uv==0.13.8
@@ -96,12 +100,23 @@ static/vendor/.installed: node_modules/.run
 	@npm run --silent vendor
 	@touch $@
 
+# What npm's backend needs compiled, for the tests against it; without optimisation, which takes a third of the time. Where
+# it cannot be had, those tests are skipped.
+node_modules/.native: node_modules/.dev
+	@echo "Compiling what the tests against npm's backend need"
+	@if CFLAGS=-O0 CXXFLAGS=-O0 && export CFLAGS CXXFLAGS && $(call rebuild_sqlite,.); then touch $@; else \
+	  echo "It could not be compiled: the tests against npm's backend will be skipped" >&2; fi
+
 # better-sqlite3 is fetched or compiled here, by the one install script that npm's pixstore needs; with Node.js's headers from
 # beside its program, where they are.
+define rebuild_sqlite
+prefix=$$(node -p 'path.resolve(process.execPath, "../..")') && \
+if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi && \
+npm rebuild --prefix $(1) --ignore-scripts=false --loglevel=error better-sqlite3 >/dev/null
+endef
+
 bench/node_modules/.installed: bench/package-lock.json bench/package.json | $(python)
 	@echo "Installing npm's pixstore for comparison"
 	@$(call npm_ci,--prefix bench)
-	@prefix=$$(node -p 'path.resolve(process.execPath, "../..")'); \
-	if [ -e "$$prefix/include/node/node.h" ]; then export npm_config_nodedir="$$prefix"; fi; \
-	npm rebuild --prefix bench --ignore-scripts=false --loglevel=error better-sqlite3 >/dev/null
+	@$(call rebuild_sqlite,bench)
 	@touch $@

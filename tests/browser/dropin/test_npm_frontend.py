@@ -2,95 +2,51 @@
 
 import hashlib
 import json
-import threading
-from pathlib import Path
 
 import pytest
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from pixstore.config import Config
 from pixstore.endpoint import ImageEndpoint
 from pixstore.store import ImageStore
 from tests import images
+from tests.browser.dropin.frontend_tab import FrontendTab
+from tests.browser.dropin.site import NPM_FRONTEND, serving, site
 
 pytestmark = pytest.mark.browser
 
-PACKAGE = Path(__file__).parents[3] / "node_modules" / "pixstore"
-
-# The package reads process.env, which bundlers replace; nothing else of it is touched.
-PAGE = """<!doctype html><title>npm</title>
-<script>globalThis.process = { env: { NODE_ENV: 'production' } }</script>
-<script type="module">
-  import * as frontend from '/package/frontend/index.js'
-  window.frontend = frontend
-</script>"""
-
-OPTIONS = {
-    "imageFormats": ["png", "webp", "jpg", "jpeg"],
-    "frontendDbName": "dropin",
-    "frontendDbVersion": 1,
-    "imageStoreName": "images",
-    "frontendImageCacheLimit": 1000,
-    "frontendCleanupBatch": 50,
-    "defaultEndpointRoute": "/pixstore-image",
-    "errorHandlingMode": "throw",
-}
-
-GET_IMAGE = """async (record) => {
-  try {
-    const blob = await frontend.getImage(record)
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))
-    return { type: blob.type, hash: Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') }
-  } catch (error) {
-    return { error: error.message }
-  }
+# A route of the page author's own, with a header that only the page's context can fill.
+FETCHER = """async (record, context) => {
+  const address = `http://127.0.0.1:${context.port}/pictures/${encodeURIComponent(record.id)}`
+  const body = JSON.stringify([record.token, record.statelessProof, context.class])
+  const response = await fetch(address, { method: 'POST', body })
+  if (!response.ok) throw new Error(`status ${response.status}`)
+  return new Uint8Array(await response.arrayBuffer())
 }"""
 
 
-@pytest.fixture
-def backend(tmp_path):
-    """Return a store whose images are served, and proofs that do not expire during a test."""
-    store = ImageStore.open(Config(data_dir=tmp_path / "data"))
-    server = make_server("127.0.0.1", 0, ImageEndpoint(store).mounted_on(_package), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    store.port = server.server_port
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, origin):
+    """Return a store whose images may be shown on the site of the frontends. Its images are each test's own."""
+    data_dir = tmp_path_factory.mktemp("ours") / "data"
+    store = ImageStore.open(Config(data_dir=data_dir, access_control_allow_origin=origin))
     yield store
-    server.shutdown()
-    thread.join()
-    server.server_close()
     store.close()
 
 
-@Request.application
-def _package(request):
-    if request.path == "/":
-        return Response(PAGE, mimetype="text/html")
-    name = request.path.removeprefix("/package/")
-    if name.endswith(".js") and ".." not in name and (PACKAGE / name).is_file():
-        return Response((PACKAGE / name).read_bytes(), mimetype="text/javascript")
-    return Response("not here", 404)
-
-
 @pytest.fixture
-def npm(context, backend):
-    """Return a tab with the npm frontend, every option given."""
-    tab = context.new_page()
-    tab.goto(f"http://127.0.0.1:{backend.port}/")
-    tab.wait_for_function("() => window.frontend")
-    options = OPTIONS | {
-        "defaultEndpointConnectHost": "127.0.0.1",
-        "defaultEndpointConnectPort": backend.port,
-    }
-    tab.evaluate("(options) => frontend.initPixstoreFrontend(options)", options)
-    tab.asked = []
-    tab.on("request", lambda request: tab.asked.append(request.url))
-    return tab
+def npm(npm_frontend, store):
+    """Return a tab with the npm frontend, every option given, and this backend behind it."""
+    with serving(ImageEndpoint(store)) as port:
+        yield npm_frontend.configures(port=port)
 
 
-def _sha256(data):
-    return hashlib.sha256(data).hexdigest()
+def _seen(data, mime):
+    return {"type": mime, "hash": hashlib.sha256(data).hexdigest()}
+
+
+def _record(record):
+    return json.loads(json.dumps(record.to_json()))
 
 
 @pytest.mark.parametrize(
@@ -98,50 +54,99 @@ def _sha256(data):
     ((images.jpeg(), "image/jpg"), (images.png(), "image/png"), (images.webp(), "image/webp")),
     ids=("jpeg", "png", "webp"),
 )
-def test_cold_and_warm(npm, backend, data, mime):
+def test_cold_and_warm(npm, store, data, mime):
     """A record from here is fetched, decrypted and cached there; the second time costs no request."""
-    record = json.loads(json.dumps(backend.save(data, "players").to_json()))
+    record = _record(store.save(data, "players"))
 
-    cold = npm.evaluate(GET_IMAGE, record)
-    npm.wait_for_function("(id) => frontend.cachedImageExists(id)", arg=record["id"])
+    cold = npm.gets(record)
+    npm.waits_until_cached(record["id"])
     npm.asked.clear()
-    warm = npm.evaluate(GET_IMAGE, record)
+    warm = npm.gets(record)
 
-    assert cold == warm == {"type": mime, "hash": _sha256(data)}
+    assert cold == warm == _seen(data, mime)
     assert npm.asked == []
 
 
-def test_an_update_with_an_old_record(npm, backend):
-    """Who still has the record of an earlier version gets the newest one, with its key."""
-    old = backend.save(images.png(seed=1))
-    backend.update(old.id, images.jpeg(seed=2))
+def test_an_update_with_an_old_record(npm, store):
+    """Who still has the record of an earlier version gets the newest one, with its key, and keeps it for its new record."""
+    old = _record(store.save(images.png(seed=1)))
+    new = _record(store.update(old["id"], images.jpeg(seed=2)))
 
-    seen = npm.evaluate(GET_IMAGE, old.to_json())
+    with_old_record = npm.gets(old)
+    npm.waits_until_cached(old["id"])
+    npm.asked.clear()
+    with_new_record = npm.gets(new)
 
-    assert seen == {"type": "image/jpg", "hash": _sha256(images.jpeg(seed=2))}
+    assert with_old_record == with_new_record == _seen(images.jpeg(seed=2), "image/jpg")
+    assert npm.asked == []
 
 
-def test_an_update_with_the_new_record(npm, backend):
+def test_an_update_with_the_new_record(npm, store):
     """A new token makes the cached version stale."""
-    old = backend.save(images.png(seed=1))
-    npm.evaluate(GET_IMAGE, old.to_json())
+    old = store.save(images.png(seed=1))
+    npm.gets(_record(old))
 
-    new = backend.update(old.id, images.png(seed=2))
+    new = store.update(old.id, images.png(seed=2))
 
-    assert npm.evaluate(GET_IMAGE, new.to_json())["hash"] == _sha256(images.png(seed=2))
+    assert npm.gets(_record(new)) == _seen(images.png(seed=2), "image/png")
 
 
-def test_a_missing_image(npm, backend):
+def test_a_missing_image(npm, store):
     """An image that was deleted is reported as not found."""
-    record = backend.save(images.png())
-    backend.delete(record.id)
+    record = store.save(images.png())
+    store.delete(record.id)
 
-    assert "state=NotFound" in npm.evaluate(GET_IMAGE, record.to_json())["error"]
+    assert "state=NotFound" in npm.gets(_record(record))["error"]
 
 
 @pytest.mark.parametrize(("proof", "state"), (("forged", "InvalidProof"), (None, "MissingProof")))
-def test_a_bad_proof(npm, backend, proof, state):
+def test_a_bad_proof(npm, store, proof, state):
     """A forged or missing proof is refused with its state."""
-    record = backend.save(images.png()).to_json() | {"statelessProof": proof}
+    record = _record(store.save(images.png())) | {"statelessProof": proof}
 
-    assert f"state={state}" in npm.evaluate(GET_IMAGE, record)["error"]
+    assert f"state={state}" in npm.gets(record)["error"]
+
+
+def test_many_at_once(npm, store):
+    """A page full of pictures arrives, each with its own bytes."""
+    pictures = [images.png(seed=seed) for seed in range(30)]
+    records = [_record(store.save(picture)) for picture in pictures]
+
+    assert npm.gets_all(records) == [_seen(picture, "image/png") for picture in pictures]
+
+
+def test_on_the_origin_of_the_page(context, store, npm_bundle):
+    """Where page and images come from one server, no other origin need be allowed."""
+    with serving(ImageEndpoint(store).mounted_on(site(npm_bundle))) as port:
+        tab = FrontendTab(context, f"http://127.0.0.1:{port}", NPM_FRONTEND).configures(port=port)
+
+        assert tab.gets(_record(store.save(images.png()))) == _seen(images.png(), "image/png")
+
+
+def test_another_origin_is_kept_out(context, store, npm_bundle):
+    """A site that access_control_allow_origin does not name sees nothing."""
+    record = _record(store.save(images.png()))
+    with serving(ImageEndpoint(store)) as port, serving(site(npm_bundle)) as other_port:
+        tab = FrontendTab(context, f"http://127.0.0.1:{other_port}", NPM_FRONTEND).configures(port=port)
+
+        assert tab.gets(record)["error"] == "Failed to fetch"
+
+
+def test_a_custom_fetcher_with_a_context(npm_frontend, store, origin):
+    """A page's own way to a route of the application's own works with what the store answers."""
+
+    @Request.application
+    def pictures(request):
+        token, proof, class_name = json.loads(request.get_data())
+        if class_name != "7b":
+            return Response(status=403)
+        answer = store.answer(request.path.removeprefix("/pictures/"), proof=proof, client_token=token)
+        response = Response(answer.chunks(), headers={"Access-Control-Allow-Origin": origin})
+        response.call_on_close(answer.close)
+        return response
+
+    record = _record(store.save(images.png()))
+    with serving(pictures) as port:
+        npm_frontend.configures(port=port, fetcher=FETCHER)
+
+        assert npm_frontend.gets(record, {"port": port, "class": "7b"}) == _seen(images.png(), "image/png")
