@@ -1,15 +1,10 @@
 """The application under gunicorn, as `make run` starts it: two workers, real sockets."""
 
-import os
-import re
 import socket
-import subprocess
-import sys
-import threading
 
 import pytest
 
-from app import ROOT
+from tests.gallery_server import GalleryServer
 
 FORM = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 CHUNKED = FORM + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -17,43 +12,10 @@ CHUNKED = FORM + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """Start gunicorn on a free port; return the port and what it printed."""
-    data = tmp_path_factory.mktemp("server") / "data"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PIXSTORE_")}
-    environment |= {
-        "PIXSTORE_DATA_DIR": str(data),
-        "PORT": str(port),
-        "HOST": "127.0.0.1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn"],
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    printed = []
-    ready = threading.Event()
-
-    def read():
-        for line in process.stdout:
-            printed.append(line)
-            if line.startswith("Set up"):
-                ready.set()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    assert ready.wait(30), "".join(printed)
-    yield port, printed
-    process.terminate()
-    process.wait(30)
-    reader.join()
-    process.stdout.close()
+    """Start gunicorn on a free port."""
+    server = GalleryServer(tmp_path_factory.mktemp("server")).start()
+    yield server
+    server.stop()
 
 
 def status_of(port, request):
@@ -67,19 +29,12 @@ def status_of(port, request):
 
 def test_one_link_for_all_workers(server):
     """The link is printed once, although each worker makes the application."""
-    port, printed = server
-    while status_of(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") != 200:
-        pass
+    path = server.setup_link().removeprefix(server.url).encode()
 
-    links = re.findall(r"^Set up: (http://\S+)$", "".join(printed), re.MULTILINE)
-
-    assert len(links) == 1
-    path = links[0].removeprefix(f"http://127.0.0.1:{port}").encode()
     for _ in range(4):  # whichever worker answers
-        assert (
-            status_of(port, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            == 200
-        )
+        request = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert status_of(server.port, request) == 200
+    assert server.output.read_text().count("Set up: http") == 1
 
 
 @pytest.mark.parametrize(
@@ -108,9 +63,10 @@ def test_one_link_for_all_workers(server):
 )
 def test_odd_requests_are_never_500(server, request_bytes):
     """What no browser sends is refused, or has no answer; it is never the server's fault, and the server goes on."""
-    port, printed = server
+    assert status_of(server.port, request_bytes) < 500
 
-    assert status_of(port, request_bytes) < 500
-
-    assert status_of(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") == 200
-    assert "Traceback" not in "".join(printed)
+    assert (
+        status_of(server.port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        == 200
+    )
+    assert "Traceback" not in server.output.read_text()

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext
 
 from tests.browser.gallery import photos
 from tests.browser.gallery.gallery_page import GalleryPage
-from tests.browser.gallery.server import GalleryServer
+from tests.gallery_server import GalleryServer
 
 OWNER, PASSWORD = "maria", "a long and private sentence"
 

@@ -12,7 +12,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 START_SECONDS = 30
 
 
@@ -34,7 +34,7 @@ class GalleryServer:
     def start(self) -> "GalleryServer":
         """Start it and wait until it answers."""
         environ = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("PIXSTORE_")},
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
@@ -54,9 +54,17 @@ class GalleryServer:
 
     def stop(self) -> None:
         """Stop it as a service manager does."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(30)
+        self.signal(signal.SIGTERM)
+        self._running.wait(60)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to gunicorn's first process: SIGHUP, say, which exchanges the workers."""
+        self._running.send_signal(number)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers that live now."""
+        pid = self._running.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def setup_link(self) -> str:
         """Return the one set-up link that was printed."""
@@ -81,6 +89,11 @@ class GalleryServer:
         """Return all that lies in the data directory, but for the master key, in one piece."""
         files = [path for path in self.data_dir.rglob("*") if path.is_file() and path.name != "master.key"]
         return b"\n".join(path.read_bytes() for path in files)
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None
+        return self._process
 
     def _answers(self) -> bool:
         try:
