@@ -8,10 +8,12 @@ line win over this file. docs/deployment.md says what belongs in front of it.
 
 import os
 import re
+import time
 from pathlib import Path
 from urllib.parse import quote
 
 from gunicorn import glogging
+from gunicorn.workers.gthread import ThreadWorker
 
 wsgi_app = "app:app"
 
@@ -24,9 +26,25 @@ def _bind() -> str:
 
 bind = _bind()
 
+
 # Two processes keep two cores busy and survive the death of one; the threads wait for disk, database and network.
 # SQLite has one writer at a time, so more processes help reading only.
-worker_class = "gthread"
+class Worker(ThreadWorker):
+    """Told to stop, it finishes what it was asked, and waits a second only for connections on which nobody asks anything.
+
+    Browsers and proxies keep idle connections open for a minute; a restart would take as long.
+    """
+
+    def wait_for_and_dispatch_events(self, timeout):
+        """Let idle connections expire soon, once this worker has been told to stop."""
+        if not self.alive:
+            soon = time.monotonic() + 1
+            for connection in (*self.keepalived_conns, *self.pending_conns):
+                connection.timeout = min(connection.timeout, soon)
+        super().wait_for_and_dispatch_events(min(timeout, 1))
+
+
+worker_class = Worker
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 threads = int(os.environ.get("WEB_THREADS") or 8)
 

@@ -123,8 +123,8 @@ class LongTasks:
         return "; ".join(parts)
 
 
-def measure(browser: Browser, directory: Path, rounds: int) -> tuple[list[Row], LongTasks]:
-    """Return one row for everything that is compared."""
+def measure(browser: Browser, directory: Path, rounds: int, only: str) -> tuple[list[Row], LongTasks]:
+    """Return one row for everything that is compared and has *only* in its name."""
     with contextlib.ExitStack() as stack:
         environment = _prepare(directory)
         store = stack.enter_context(contextlib.closing(ImageStore.open(Config.from_env(environment))))
@@ -172,6 +172,7 @@ def measure(browser: Browser, directory: Path, rounds: int) -> tuple[list[Row], 
             Row("cold, all at once, 20 × 2 MB, loopback", 1.2, cold(large, near)),
             Row("cold, 100 × 10 KB shown in the page", None, shown),
         ]
+        rows = [row for row in rows if only in row.what]
         for number in range(-1, rounds):  # the round before the first warms everything up and is thrown away
             for row in rows:
                 row.run(backwards=number % 2 == 1, counts=number >= 0)
@@ -286,6 +287,7 @@ def main() -> None:
         prog="make bench-browser", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default: %(default)s)")
+    parser.add_argument("--only", default="", metavar="WORDS", help="rows with these words, such as 'warm'")
     arguments = parser.parse_args()
     path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     with (
@@ -293,9 +295,11 @@ def main() -> None:
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=path, args=["--no-sandbox"]) as browser,
     ):
-        rows, long_tasks = measure(browser, Path(directory), arguments.rounds)
+        rows, long_tasks = measure(browser, Path(directory), arguments.rounds, arguments.only)
         version = browser.version
     _say("")
+    if not rows:
+        parser.error(f"no row has {arguments.only!r} in its name")
     show(rows, long_tasks, version)
 
 
