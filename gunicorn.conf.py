@@ -8,11 +8,15 @@ line win over this file. docs/deployment.md says what belongs in front of it.
 
 import os
 import re
+import selectors
+import sys
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from gunicorn import glogging
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 wsgi_app = "app:app"
@@ -32,8 +36,21 @@ bind = _bind()
 class Worker(ThreadWorker):
     """Told to stop, it finishes what it was asked, and waits a second only for connections on which nobody asks anything.
 
-    Browsers and proxies keep idle connections open for a minute; a restart would take as long.
+    Browsers and proxies keep idle connections open for a minute; a restart would take as long. But whoever was told that
+    a connection stays open may be sending the next request on it already: for that second, such requests are answered.
     """
+
+    def finish_request(self, conn, fs):
+        """Keep a connection if its answer, written before this worker was told to stop, said so."""
+        is_kept = not fs.cancelled() and fs.exception() is None and fs.result() is True
+        if self.alive or not is_kept:
+            super().finish_request(conn, fs)
+            return
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        next_request = partial(self.on_client_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, next_request)
 
     def wait_for_and_dispatch_events(self, timeout):
         """Let idle connections expire soon, once this worker has been told to stop."""
@@ -78,9 +95,20 @@ forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "")
 # The link that makes the owner's account carries its token in the path.
 _TOKEN_IN_PATH = re.compile(r"^(/setup/).+", re.DOTALL)
 
+# What reading a body raises where the client broke off, or sent chunks that are none.
+_BROKEN_BODY = (ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData)
+
 
 class PathLogger(glogging.Logger):
     """Log method, path, status, size and time, and nothing else: a query or a header may carry a secret."""
+
+    def exception(self, msg, *args, **kwargs):
+        """Log a traceback where the server is at fault; for a client that sends nonsense, a line is enough."""
+        error = sys.exception()
+        if isinstance(error, _BROKEN_BODY):
+            self.warning("The rest of a body could not be read: %s", type(error).__name__)
+        else:
+            super().exception(msg, *args, **kwargs)
 
     def atoms(self, resp, req, environ, request_time):  # noqa: ARG002 - the signature is gunicorn's
         """Return what an access log line may contain, whatever its format asks for."""

@@ -23,7 +23,14 @@ The text of an error may be shown to a user: it says what was wrong with what, a
 from typing import Literal
 
 RejectionReason = Literal[
-    "empty", "not_an_image", "format_not_allowed", "truncated", "damaged", "too_large", "too_many_pixels"
+    "empty",
+    "not_an_image",
+    "format_not_allowed",
+    "truncated",
+    "damaged",
+    "too_large",
+    "too_many_pixels",
+    "too_costly",
 ]
 
 

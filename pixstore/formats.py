@@ -1,18 +1,17 @@
 """
-Which images are accepted, and what their bytes say of themselves. Pure: bytes in, values out; imports only ``errors``.
+Which images are accepted, and what their bytes say of themselves. Pure: bytes in, values out; imports only ``errors`` and
+``decoding``.
 
 Content decides the format, never a name or a header. PNG, WebP and JPEG are walked by their structure, which finds a
 truncated file without decoding a pixel; the formats that have to be configured are decoded by Pillow once.
 """
 
-import io
 import struct
 import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
-from PIL import Image
-
+from pixstore.decoding import open_image, room_for
 from pixstore.errors import BlobFormatError, ImageRejected, RejectionReason
 
 DEFAULT_FORMATS = ("png", "webp", "jpg", "jpeg")
@@ -159,6 +158,7 @@ def _probe_png(data: bytes, max_pixels: int) -> tuple[int, int]:
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+_MAX_JPEG_SCANS = 100  # encoders write about ten
 
 
 def _probe_jpeg(data: bytes, max_pixels: int) -> tuple[int, int]:
@@ -177,8 +177,15 @@ def _probe_jpeg(data: bytes, max_pixels: int) -> tuple[int, int]:
             # Inside a scan 0xFF is always followed by a stuffed zero or a restart marker, so this is the real end.
             if data.rfind(b"\xff\xd9", position) < 0:
                 _truncated()
+            _check_scans(1 + data.count(b"\xff\xda", position))
             return size
     _truncated()
+
+
+def _check_scans(count: int) -> None:
+    """Refuse a JPEG of endless scans: each goes over the whole picture again, and needs a few bytes only."""
+    if count > _MAX_JPEG_SCANS:
+        _reject("too_costly", f"the image is made of {count} scans, more than the {_MAX_JPEG_SCANS} allowed")
 
 
 def _jpeg_segment(data: bytes, position: int) -> tuple[int, int]:
@@ -239,13 +246,11 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 def _probe_with_pillow(name: str) -> Callable[[bytes, int], tuple[int, int]]:
     def probe(data: bytes, max_pixels: int) -> tuple[int, int]:
-        Image.init()
-        opener = Image.OPEN[_PILLOW_NAMES[name]][0]
         try:
-            # Not Image.open: its pixel limit is a setting of the whole process; ours is the store's.
-            with opener(io.BytesIO(data), "") as image:
+            with open_image(data, _PILLOW_NAMES[name]) as image:
                 _check_size(*image.size, max_pixels)
-                image.load()
+                with room_for(image, data):
+                    image.load()
                 size: tuple[int, int] = image.size
         except ImageRejected:
             raise

@@ -9,12 +9,12 @@ body is known before the form is parsed.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Flask, current_app, g, jsonify, redirect, request, session, url_for
 from htmx_flask import make_response
 from htmx_flask.requests import HtmxAwareRequest, HtmxHeaders
-from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response
 
 from pixstore.config import Config
@@ -122,9 +122,17 @@ def own_path(target: str | None) -> str | None:
     """Return *target* if it is a path of this site, else ``None``: a login must not lead anywhere else."""
     if not target or not target.isprintable() or "\\" in target:
         return None
-    parts = urlsplit(target)
+    parts = _split(target)
     is_own = not parts.scheme and not parts.netloc and target.startswith("/") and not target.startswith("//")
     return target if is_own else None
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of *url*, all of them empty where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 # --- the gate
@@ -132,11 +140,19 @@ def own_path(target: str | None) -> str | None:
 
 def init_app(app: Flask) -> None:
     """Put the gate in front of every view of *app*."""
+    app.before_request(_refuse_unreadable)
     app.before_request(_open_connection)
     app.before_request(_recognize)
     app.before_request(_turn_away)
     app.before_request(_limit_body)
     app.teardown_request(_close_connection)
+
+
+def _refuse_unreadable() -> None:
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError:
+        raise BadRequest from None
 
 
 def _open_connection() -> None:
@@ -183,7 +199,7 @@ def _to_login(rule: AccessRule) -> Response:
     if rule.for_programs:
         return make_response(jsonify(error="Please log in."), 401)
     if htmx():
-        parts = urlsplit(htmx().current_url or "")
+        parts = _split(htmx().current_url or "")
         came_from = own_path(f"{parts.path}?{parts.query}".rstrip("?"))
         return make_response("", 401, redirect=url_for("login.show", next=came_from))
     came_from = own_path(request.full_path.rstrip("?")) if request.method == "GET" else None

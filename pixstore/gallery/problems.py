@@ -11,7 +11,7 @@ import peewee
 from flask import Flask
 from flask_wtf.csrf import CSRFError
 from htmx_flask import make_response
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import BadHost, HTTPException, SecurityError
 from werkzeug.wrappers import Response
 
 from pixstore.errors import DatabaseUnavailable, ImageNotFound, ImageRejected, StorageError, StorageFull
@@ -82,7 +82,7 @@ def _http_exception(error: HTTPException) -> Response:
     response = error.get_response()
     if response.status_code < 400:
         return response  # a redirect that the routing asked for
-    if isinstance(error, SecurityError):  # an untrusted Host: no page can be built, its links would go there
+    if isinstance(error, SecurityError | BadHost):  # no page can be built: its links would go there
         return Response(
             "This server does not answer to that name.\n", response.status_code, mimetype="text/plain"
         )

@@ -2,7 +2,8 @@
 Thumbnails: made in memory by Pillow, as the picture is shown, with nothing of the original but its pixels.
 
 JPEG and its kin become JPEG, pictures with transparency WebP. Orientation is applied, colours are converted to sRGB,
-and metadata (place, camera, comment) is left behind. Imports the core's ``formats`` and ``errors``, and Pillow.
+and metadata (place, camera, comment) is left behind. Imports the core's ``formats``, ``decoding`` and ``errors``, and
+Pillow.
 """
 
 import io
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
-from pixstore import formats
+from pixstore import decoding, formats
 from pixstore.errors import ImageRejected
 
 _PILLOW_NAMES = {
@@ -26,6 +27,7 @@ _ORIENTATION = 0x0112
 _LYING = {5, 6, 7, 8}  # the orientations that swap width and height
 _JPEG_OPTIONS = {"quality": 82, "optimize": True, "progressive": True}
 _WEBP_OPTIONS = {"quality": 80, "method": 4}
+_PIECE_WIDTH, _PIECE_PIXELS = 4096, 2**20  # of what is converted at a time
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -46,23 +48,18 @@ def make_thumbnail(data: bytes, *, limits: formats.ImageLimits, box: int) -> Thu
     """
     info = formats.inspect(data, limits)
     try:
-        with _open(data, info.format) as image:
+        with decoding.open_image(data, _PILLOW_NAMES[info.format]) as image:
             # The decoder may see more than the header said.
             if image.width * image.height > limits.max_pixels:
                 raise ImageRejected("too_many_pixels", "the image has more pixels than allowed")
-            width, height = _shown_size(image)
-            return Thumbnail(_encode(_shrink(image, box)), width, height)
+            with decoding.room_for(image, data):
+                width, height = _shown_size(image)
+                return Thumbnail(_encode(_shrink(image, box)), width, height)
     except ImageRejected:
         raise
     except Exception as error:
         # Pillow's decoders raise all kinds on hostile bytes: OSError, SyntaxError, ValueError, IndexError, …
         raise ImageRejected("damaged", "the image is damaged and cannot be read") from error
-
-
-def _open(data: bytes, name: str) -> ImageFile.ImageFile:
-    # Not Image.open: its pixel limit is a setting of the whole process and only warns; ours is the store's.
-    Image.init()
-    return Image.OPEN[_PILLOW_NAMES[name]][0](io.BytesIO(data), "")
 
 
 def _shown_size(image: ImageFile.ImageFile) -> tuple[int, int]:
@@ -72,16 +69,47 @@ def _shown_size(image: ImageFile.ImageFile) -> tuple[int, int]:
 
 
 def _shrink(image: ImageFile.ImageFile, box: int) -> Image.Image:
-    # A JPEG is decoded at a fraction of its size already (draft), so a 12-megapixel photo never is in memory whole.
     profile = image.info.get("icc_profile")
-    small = image if image.mode in {"RGB", "L", "CMYK", "RGBA", "LA"} else _in_a_plain_mode(image)
-    small.thumbnail((box, box), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    if small is not image and _ORIENTATION in (exif := image.getexif()):
+    small = _fitted(image, box)
+    if _ORIENTATION in (exif := image.getexif()):
         small.getexif()[_ORIENTATION] = exif[_ORIENTATION]
     return _in_srgb(ImageOps.exif_transpose(small), profile)
 
 
+def _fitted(image: ImageFile.ImageFile, box: int) -> Image.Image:
+    """Return *image* so small that it fits a square of *box* pixels, never larger than it was, and in a plain mode."""
+    scale = min(1, box / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    # A JPEG is decoded at a fraction of its size already, so a 12-megapixel photo never is in memory whole.
+    image.draft(None, (2 * size[0], 2 * size[1]))
+    by = max(1, max(image.size) // (2 * box))
+    source = (0, 0, image.width / by, image.height / by)
+    return _divided(image, by).resize(size, Image.Resampling.LANCZOS, source)
+
+
+def _divided(image: ImageFile.ImageFile, by: int) -> Image.Image:
+    """
+    Return *image* in a plain mode and *by* times smaller.
+
+    Piece by piece: if the whole were converted, it would be in memory two or three times.
+    """
+    across = max(by, _PIECE_WIDTH // by * by)
+    down = max(by, _PIECE_PIXELS // min(across, image.width) // by * by)
+    small: Image.Image | None = None
+    for top in range(0, image.height, down):
+        for left in range(0, image.width, across):
+            right, bottom = min(left + across, image.width), min(top + down, image.height)
+            piece = _in_a_plain_mode(image.crop((left, top, right, bottom))).reduce(by)
+            small = small or Image.new(piece.mode, (-(-image.width // by), -(-image.height // by)))
+            small.paste(piece, (left // by, top // by))
+    if small is None:
+        raise ValueError("an image without pixels")
+    return small
+
+
 def _in_a_plain_mode(image: Image.Image) -> Image.Image:
+    if image.mode in {"RGB", "L", "CMYK", "RGBA", "LA"} and "transparency" not in image.info:
+        return image
     if image.mode.startswith("I"):  # 16 bits a pixel
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")

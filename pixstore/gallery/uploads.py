@@ -43,6 +43,8 @@ class GalleryRequest(HtmxAwareRequest):
         except Exception as error:
             # Parsing happens in memory, so what fails is the reading: the sender's doing.
             raise BadRequest from error
+        if None in self.form or None in self.files:
+            raise BadRequest  # a part without a name, which the parser lets through
 
     def _get_file_stream(
         self,

@@ -121,7 +121,10 @@ export class ImageCache {
     if (this.#epoch !== undefined) return
     try {
       const owner = await this.#options.owner
-      const about = await this.#store.startEpoch(owner, newEpoch(), (found) => found.owner === owner)
+      let about = await this.#store.about()
+      if (about.owner !== owner) {
+        about = await this.#store.startEpoch(owner, newEpoch(), (found) => found.owner === owner)
+      }
       this.#epoch ??= about.epoch
     } catch {
       // Where there is no cache, there is nobody else's in it either.
@@ -222,11 +225,13 @@ export class ImageCache {
 
   /** @param {Lookup[]} lookups */
   async #answerAll(lookups) {
-    const ids = new Set(lookups.map(({ id }) => id))
-    const mine = await this.#store.read(ids, await this.#belongs(), (id, row) => {
+    await this.claim()
+    if (this.#epoch === undefined) return
+    await this.#store.read(new Set(lookups.map(({ id }) => id)), (id, row) => {
+      if (row && row.epoch !== this.#epoch) this.#overtaken = true
+      if (this.#overtaken) return
       for (const lookup of lookups) if (lookup.id === id) this.#answer(lookup, row)
     })
-    if (!mine) await this.claim()
   }
 
   /**

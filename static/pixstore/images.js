@@ -34,7 +34,7 @@ import { WireState, decodeWirePayload } from './wire.js'
  */
 
 /** Raise it when the object stores change; IndexedDB versions only go up. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 export class ImageService {
   #config

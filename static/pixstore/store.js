@@ -1,9 +1,9 @@
 /**
  * The object stores of the cache and the transactions over them. Imports connection.
  *
- *     <images>        { id, token, size, bytes: Blob }       read on every hit, written once per version of an image
- *     <images>-uses   { id, token, size, lastUsed }          what eviction needs; index on [lastUsed, size]
- *     <images>-about  { owner, epoch, images, bytes }        one row: whose images these are, and about how much they are
+ *     <images>        { id, token, size, epoch, bytes: Blob }    read on every hit, written once per version of an image
+ *     <images>-uses   { id, token, size, lastUsed }              what eviction needs; index on [lastUsed, size]
+ *     <images>-about  { owner, epoch, images, bytes }            one row: whose images these are, and about how much they are
  *
  * Bytes are kept as Blobs. A hit then moves no bytes, and what is deleted leaves the disk: browsers keep a Blob in a file of
  * its own, while bytes within a record stay readable in their database files long after the record is gone.
@@ -15,7 +15,7 @@ import { Connection } from './connection.js'
 
 /** @typedef {import('./connection.js').Database} Database */
 /** @typedef {{ id: string, token: number, bytes: Blob }} Entry */
-/** @typedef {{ id: string, token: number, size: number, bytes: Blob }} ImageRow */
+/** @typedef {{ id: string, token: number, size: number, epoch: string, bytes: Blob }} ImageRow */
 /** @typedef {{ id: string, token: number, size: number, lastUsed: number }} UseRow */
 /** @typedef {{ images: number, bytes: number }} Totals */
 /** @typedef {Totals & { owner: string, epoch: string }} About */
@@ -67,22 +67,24 @@ export class ImageStore {
   }
 
   /**
-   * Reads a batch in one transaction and hands over each row as it comes. False: none of it belongs to the caller.
+   * Whose images these are. Read without waiting for anybody who writes.
+   * @returns {Promise<About>}
+   */
+  about() {
+    return this.#connection.run(async (database) => await database.get(this.#names.about, ABOUT_KEY) ?? nobodys())
+  }
+
+  /**
+   * Reads a batch in one transaction and hands over each row as it comes. Whose a row is, its epoch says.
    * @param {Iterable<string>} ids
-   * @param {Belongs} belongs
    * @param {(id: string, row: ImageRow | undefined) => void} found
    */
-  read(ids, belongs, found) {
+  read(ids, found) {
     return this.#connection.run(async (database) => {
-      const transaction = database.transaction([this.#names.images, this.#names.about])
+      const transaction = database.transaction(this.#names.images)
       const images = transaction.objectStore(this.#names.images)
-      const mine = transaction.objectStore(this.#names.about).get(ABOUT_KEY).then((row) => belongs(row ?? nobodys()))
-      const reads = Array.from(ids, async (id) => {
-        const row = await images.get(id)
-        if (await mine) found(id, row)
-      })
-      await Promise.all([mine, ...reads, transaction.done])
-      return mine
+      const reads = Array.from(ids, async (id) => found(id, await images.get(id)))
+      await Promise.all([...reads, transaction.done])
     })
   }
 
@@ -118,7 +120,7 @@ export class ImageStore {
         const old = await uses.get(id)
         about.images += old ? 0 : 1
         about.bytes += size - (old?.size ?? 0)
-        send(images.put({ id, token, size, bytes }))
+        send(images.put({ id, token, size, epoch: about.epoch, bytes }))
         send(uses.put({ id, token, size, lastUsed }))
       }))
       return about

@@ -67,8 +67,22 @@ FIRST, SECOND = _write("a", 1, 0, 1), _write("b", 2, 2, 4)
         [FIRST, _write("b", 0, 2, NEVER), _read("a", 1, 5, 6), _read("b", 2, 7, 8)],
         [FIRST, SECOND, _read("b", 9, 5, 6)],
         [FIRST, Operation("delete", "x", None, 0, 2, 4), _read("a", 1, 3, 5), _read(None, -1, 3, 5)],
+        [FIRST, _write("b", None, 2, 4), _write("c", None, 5, 6), _read("c", 7, 7, 8)],
+        [FIRST, _write("b", 7, 2, 9), _read("b", None, 3, 4), _write("c", None, 5, 6)],
+        [FIRST, _write("b", None, 2, 6), _write("c", 3, 3, 4), _read("b", 5, 7, 8)],
+        [FIRST, _write("b", None, 2, 6), _write("c", 3, 3, 4), _read("c", 3, 7, 8)],
     ],
-    ids=["old while writing", "new while writing", "unacknowledged", "re-encrypted", "while deleting"],
+    ids=[
+        "old while writing",
+        "new while writing",
+        "unacknowledged",
+        "re-encrypted",
+        "while deleting",
+        "token not told",
+        "token not told, nor that of what was read before",
+        "token not told, later",
+        "token not told, earlier",
+    ],
 )
 def test_histories_that_one_register_explains(history):
     """What may happen while operations overlap is no anomaly."""
@@ -87,6 +101,9 @@ def test_histories_that_one_register_explains(history):
         [FIRST, Operation("delete", "x", None, 0, 2, 4), _read("a", 1, 5, 6)],
         [FIRST, _read(None, -1, 2, 3)],
         [FIRST, Operation("delete", "x", None, 0, 2, 4), _write("b", 2, 5, 6)],
+        [FIRST, _write("b", None, 2, 4), _read("a", 1, 5, 6)],
+        [FIRST, _write("b", None, 2, 4), _read("b", 3, 5, 6), _read("a", 1, 7, 8)],
+        [FIRST, _write("b", None, 2, 4), _read("b", 3, 5, 6), _write("c", 2, 7, 8)],
     ],
     ids=[
         "stale",
@@ -98,6 +115,9 @@ def test_histories_that_one_register_explains(history):
         "risen",
         "lost",
         "revived",
+        "lost, token not told",
+        "stale, token not told",
+        "older than one whose token was not told",
     ],
 )
 def test_histories_that_no_register_explains(history):

@@ -1,7 +1,7 @@
 """
 The long forms of the reliability tests, one table in the end: `make torture`.
 
-    make torture                                   everything, in well under 90 minutes on two cores
+    make torture                                   everything, in under 90 minutes on two cores
     make torture ARGS="--only 'kill -9' 'power cut'"
     make torture ARGS="--scale 0.1 --list"
 
@@ -74,6 +74,15 @@ ROWS = [
     ),
     Row("kill -9", "kill_loop", {"writers": 4}, {"rounds": 500}, ("in_place_overwrite",), {"rounds": 10}),
     Row(
+        "kill -9 of gunicorn workers",
+        "http_kill",
+        {"clients": 16, "workers": 3},
+        {"seconds": 300},
+        ("in_place_overwrite",),
+        {"seconds": 5},
+        10,
+    ),
+    Row(
         "system calls",
         "syscalls",
         {"stride": 2},
@@ -140,6 +149,33 @@ ROWS = [
         ("altered_read", "in_place_overwrite"),
         {"operations": 4000},
         15,
+    ),
+    Row(
+        "register, 4 of 8 processes through gunicorn",
+        "register",
+        {"processes": 8, "threads": 2, "through_http": 4},
+        {"operations": 100_000},
+        ("altered_read", "in_place_overwrite"),
+        {"operations": 8000, "through_http": 2, "maintain": False},
+        15,
+    ),
+    Row(
+        "HUP and TERM of gunicorn",
+        "http_reload",
+        {"clients": 12},
+        {"rounds": 20},
+        ("per_process_secret", "hasty_close"),
+        {"rounds": 2, "clients": 4},
+        5,
+    ),
+    Row(
+        "mixed load",
+        "http_load",
+        {"clients": 32},
+        {"seconds": 1800},
+        ("leaking_memory", "leaking_descriptors"),
+        {"seconds": 6, "warm_up": 0.4},
+        35,
     ),
     Row("large store", "large_store", {}, {"images": 100_000}, (), {}, 15),
     Row(

@@ -138,4 +138,4 @@ def test_the_centre_is_pure(module):
     impure = {"time", "datetime", "os", "pathlib", "socket", "sqlite3", "peewee", "threading", "logging"}
 
     assert not _imports(module) & impure
-    assert _own_imports(module) <= {*PURE, "pixstore.errors"}
+    assert _own_imports(module) <= {*PURE, "pixstore.errors", "pixstore.decoding"}

@@ -215,3 +215,18 @@ def test_pixel_limit_is_the_stores():
     with pytest.raises(ImageRejected) as refusal:
         thumbnail_of(data, limits=EVERYTHING._replace(max_pixels=100_000))
     assert refusal.value.reason == "too_many_pixels"
+
+
+@pytest.mark.parametrize("mode", ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"))
+def test_large_images_are_made_small_piece_by_piece(mode):
+    """A picture that is converted in many pieces looks as one that was converted whole."""
+    whole = Image.linear_gradient("L").resize((4500, 1500)).convert("L")
+    image = Image.new("I;16", whole.size) if mode == "I;16" else whole.convert(mode)
+    if mode == "I;16":
+        image.paste(whole.convert("I").point(lambda value: value * 256).convert("I;16"))
+
+    shown = opened(thumbnail_of(encoded(image, "PNG"))).convert("L")
+
+    expected = whole.resize(shown.size)
+    assert shown.size == (100, 33)
+    assert max(abs(a - b) for a, b in zip(shown.tobytes(), expected.tobytes(), strict=True)) < 12

@@ -16,7 +16,7 @@ Times are those of the machine's monotonic clock, the same in every process.
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
@@ -30,7 +30,7 @@ class Operation:
     One operation on one image.
 
     *end* is ``NEVER`` where it was not acknowledged, and then *token* is 0. A read of an image that is not there has the
-    token -1; a read by a program that does not learn the token has ``None``.
+    token -1. Who does not learn the token, writing or reading, has ``None``.
     """
 
     kind: Literal["write", "delete", "read"]
@@ -56,22 +56,52 @@ def _check_image(operations: list[Operation]) -> list[str]:
     tokens = _tokens(begun.values(), seen)
     writes = [replace(begun[label], token=token) for label, token in tokens.items()]
     versions = [replace(read, token=tokens.get(read.label)) for read in seen]
+    with_tokens = [read for read in seen if read.token is not None]
+    unseen = _unseen(begun.values(), tokens, [*writes, *versions, *with_tokens])
     return [
         *_unwritten(seen, begun, tokens),
-        *_out_of_order(writes, versions),
-        *_out_of_order(writes, [read for read in seen if read.token is not None]),
+        *_out_of_order(writes, [*versions, *unseen]),
+        *_out_of_order(writes, [*with_tokens, *unseen]),
         *_deletions(operations, writes, reads),
     ]
 
 
 def _tokens(writes: Iterable[Operation], reads: Iterable[Operation]) -> dict[str | None, int]:
-    """Return the token that each version got; one that was not acknowledged happened if somebody read it."""
-    tokens = {write.label: write.token or 0 for write in writes if write.end != NEVER}
-    pending = {write.label for write in writes if write.end == NEVER}
+    """Return the token that each version got, where somebody learned it; what was not acknowledged happened if it was read."""
+    tokens = {write.label: write.token or 0 for write in writes if _is_known(write)}
+    unknown = {write.label for write in writes if not _is_known(write)}
     for read in reads:
-        if read.label in pending and read.token is not None:
+        if read.label in unknown and read.token is not None:
             tokens[read.label] = min(read.token, tokens.get(read.label, read.token))
     return tokens
+
+
+def _is_known(write: Operation) -> bool:
+    return write.end != NEVER and write.token is not None
+
+
+def _unseen(
+    writes: Iterable[Operation], tokens: dict[str | None, int], others: list[Operation]
+) -> list[Operation]:
+    """
+    Return the acknowledged writes whose token nobody learned, with the least that it can be.
+
+    As reads: two of them may share that token, which two writes must not.
+    """
+    newest_before = _newest_before(others)
+    return [
+        replace(write, kind="read", token=newest_before(write.start) + 1)
+        for write in writes
+        if write.label not in tokens and write.end != NEVER
+    ]
+
+
+def _newest_before(operations: list[Operation]) -> Callable[[float], int]:
+    """Return what tells the largest token among those of *operations* that had ended at a time."""
+    ended = sorted((o for o in operations if o.end != NEVER), key=lambda o: o.end)
+    ends = [o.end for o in ended]
+    largest = [0, *accumulate((o.token or 0 for o in ended), max)]
+    return lambda at: largest[bisect_left(ends, at)]
 
 
 def _unwritten(
@@ -92,12 +122,9 @@ def _unwritten(
 
 def _out_of_order(writes: list[Operation], reads: list[Operation]) -> Iterable[str]:
     """Compare each operation with the largest token that was written or read before it began."""
-    ended = sorted((o for o in [*writes, *reads] if o.end != NEVER), key=lambda o: o.end)
-    ends = [o.end for o in ended]
-    largest = list(accumulate((o.token or 0 for o in ended), max))
+    newest_before = _newest_before([*writes, *reads])
     for later in [*writes, *reads]:
-        before = bisect_left(ends, later.start)
-        newest = largest[before - 1] if before else 0
+        newest = newest_before(later.start)
         is_old = later.token is not None and (
             later.token < newest or (later.kind == "write" and later.token == newest)
         )

@@ -1,91 +1,122 @@
 """
 Processes and threads save, update, delete and read a few images at full speed; then ``history.check`` judges.
 
-Meanwhile one more process sweeps, backs up, rotates the store key and re-encrypts, over and over.
+Some of the processes may go through the workers of a gunicorn over the same store, the others use the library. Meanwhile
+one more process sweeps, backs up, rotates the store key and re-encrypts, over and over.
 
     python -m tests.reliability.harness.register '{"operations": 5000, "processes": 4}'
 """
 
-import base64
 import json
 import mmap
 import os
 import random
+import struct
 import tempfile
 import threading
 import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pixstore import backup, maintenance, rotation, wire
+from pixstore import backup, maintenance, rotation
 from pixstore.config import MINUTE
-from pixstore.crypto import unseal
-from pixstore.errors import ImageNotFound, PixstoreError
-from pixstore.records import ImageRecord
 from pixstore.store import ImageStore
-from tests.reliability.harness import history
-from tests.reliability.harness.history import Operation
+from tests.reliability.harness import history, seeded_gallery
+from tests.reliability.harness.gallery_clients import PASSWORD
+from tests.reliability.harness.gallery_person import GalleryPerson
+from tests.reliability.harness.history import NEVER, Operation
 from tests.reliability.harness.labelled import label_of, labelled
 from tests.reliability.harness.outcomes import Outcome, main
+from tests.reliability.harness.register_hands import (
+    Absent,
+    GalleryHand,
+    GalleryLibraryHand,
+    Gone,
+    Hand,
+    LibraryHand,
+    Place,
+)
 from tests.reliability.harness.seeds import seeded
 from tests.reliability.harness.stores import settings_of
 
+OWNER = "owner"
 SLOTS = 6
-SLOT_SIZE = 64
+SLOT_SIZE = 128
 KINDS = ("load", "answer", "cached", "page", "update", "update", "replace")
 WEIGHTS = (25, 25, 10, 10, 14, 14, 2)
+
+_CHECK = struct.Struct("<IH")
+_COUNT = struct.Struct("<Q")
 
 
 def run(
     operations: int = 2000,
     processes: int = 4,
     threads: int = 2,
+    through_http: int = 0,
     maintain: bool = True,
     seed: str | None = None,
     directory: str | None = None,
 ) -> Outcome:
-    """Do so many *operations* in *processes* x *threads* and judge the history."""
+    """
+    Do so many *operations* in *processes* x *threads* and judge the history.
+
+    The first *through_http* of the processes are clients of a gunicorn over the same store, the others use the library.
+    """
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(dir=directory) as place, seeded(seed):
-        data = Path(place) / "data"
-        board = _Board()
-        store = ImageStore.open(_settings(data))
-        found = [_saved(store, board, slot, f"first {slot}") for slot in range(SLOTS)]
-        store.close()
-        files = [Path(place) / f"history {number}" for number in range(processes)]
-        share = operations // (processes * threads)
-        workers = [_forked(_work, data, board, path, n, threads, share) for n, path in enumerate(files)]
-        keeper = _forked(_maintain, data, Path(place)) if maintain else None
+    with ExitStack() as held:
+        place = Path(held.enter_context(tempfile.TemporaryDirectory(dir=directory)))
+        held.enter_context(seeded(seed))
+        gallery = held.enter_context(_gallery(place, seed, outcome)) if through_http else None
+        work = _Work(place / "data", _Board(processes * threads), threads, operations, gallery)
+        found = _first_images(work)
+        files = [place / f"history {number}" for number in range(processes)]
+        workers = [
+            _forked(partial(work, number, path, through_http=number < through_http))
+            for number, path in enumerate(files)
+        ]
+        keeper = _forked(partial(_maintain, work.data, place)) if maintain else None
         statuses = [os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]
-        rounds = _stop(keeper, Path(place), outcome) if keeper else 0
-        for path in files:
-            lines = path.read_text().splitlines()
-            found += [Operation(*json.loads(line)) for line in lines if not line.startswith("!")]
-            outcome.anomalies += [line for line in lines if line.startswith("!")]
+        rounds = _stop(keeper, place, outcome) if keeper else 0
         outcome.anomalies += [f"a process ended with {status}" for status in statuses if status]
+        by_process = [_told(path, outcome) for path in files]
+        found += [operation for told in by_process for operation in told]
         outcome.anomalies += history.check(found)
-        end = ImageStore.open(_settings(data))
-        findings = maintenance.check(end, deep=True).findings
-        outcome.anomalies += [f"check: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
-        end.close()
+        outcome.anomalies += _damages(work.data)
     outcome.amount = len(found)
     outcome.words = (
         f"{len(found)} operations, {processes} processes x {threads} threads, {rounds} rounds of maintenance"
     )
+    if through_http:
+        outcome.figures["through HTTP"] = sum(len(told) for told in by_process[:through_http])
     return outcome
 
 
-class _Board:
-    """Memory that all processes share: which image id is in each slot at the moment."""
+def _told(path: Path, outcome: Outcome) -> list[Operation]:
+    """Return what a process has done, and note its errors, of which every one is an anomaly."""
+    lines = path.read_text().splitlines()
+    outcome.anomalies += [line for line in lines if line.startswith("!")]
+    return [Operation(*json.loads(line)) for line in lines if not line.startswith("!")]
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, SLOTS * SLOT_SIZE)
 
-    def put(self, slot: int, image_id: str) -> None:
-        self._memory[slot * SLOT_SIZE : (slot + 1) * SLOT_SIZE] = image_id.encode().ljust(SLOT_SIZE)
+def _damages(data: Path) -> list[str]:
+    store = ImageStore.open(_settings(data))
+    findings = maintenance.check(store, deep=True).findings
+    store.close()
+    return [f"check: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
 
-    def get(self, slot: int) -> str:
-        return self._memory[slot * SLOT_SIZE : (slot + 1) * SLOT_SIZE].decode().strip()
+
+def _first_images(work: "_Work") -> list[Operation]:
+    store = ImageStore.open(_settings(work.data))
+    hand = work.hand(store)
+    found = [saved(hand, work.board, slot, f"first {slot}") for slot in range(SLOTS)]
+    store.close()
+    return found
 
 
 def _settings(data: Path) -> Any:
@@ -93,132 +124,157 @@ def _settings(data: Path) -> Any:
     return settings_of(data, orphan_grace=MINUTE // 12)
 
 
-def _forked(work: Any, *arguments: Any) -> int:
+def _forked(work: Callable[[], None]) -> int:
     child = os.fork()
     if child:
         return child
     status = 1
     try:
-        work(*arguments)
+        work()
         status = 0
     finally:
         os._exit(status)
 
 
-def _work(data: Path, board: _Board, path: Path, number: int, threads: int, share: int) -> None:
-    store = ImageStore.open(_settings(data))
-    workers = [_Worker(store, board, f"{number}.{n}") for n in range(threads)]
-    running = [threading.Thread(target=worker.go_on_for, args=(share,)) for worker in workers]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    path.write_text("".join(line for worker in workers for line in worker.lines))
-    store.close()
+class _Board:
+    """Memory that all processes share: which image is in each slot at the moment, and how much each worker has done."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._memory = mmap.mmap(-1, SLOTS * SLOT_SIZE + workers * _COUNT.size)
+
+    def put(self, slot: int, place: Place) -> None:
+        text = " ".join(place).encode()
+        entry = _CHECK.pack(zlib.crc32(text), len(text)) + text
+        self._memory[slot * SLOT_SIZE : slot * SLOT_SIZE + len(entry)] = entry
+
+    def get(self, slot: int) -> Place:
+        """Return what is in *slot*; somebody who is just writing there is waited for."""
+        while True:
+            entry = self._memory[slot * SLOT_SIZE : (slot + 1) * SLOT_SIZE]
+            check, length = _CHECK.unpack_from(entry)
+            text = entry[_CHECK.size : _CHECK.size + length]
+            if zlib.crc32(text) == check:
+                return Place(*text.decode().split(" "))
+
+    def done(self, worker: int, operations: int) -> int:
+        """Note what *worker* has done so far, and return what all have done."""
+        at = SLOTS * SLOT_SIZE
+        _COUNT.pack_into(self._memory, at + worker * _COUNT.size, operations)
+        return sum(count for (count,) in _COUNT.iter_unpack(self._memory[at:]))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a worker process needs to know."""
+
+    data: Path
+    board: _Board
+    threads: int
+    operations: int
+    gallery: "_Gallery | None" = None
+
+    def __call__(self, number: int, path: Path, *, through_http: bool) -> None:
+        """Be a process: work in several threads, and write the history down."""
+        store = None if through_http else ImageStore.open(_settings(self.data))
+        workers = [
+            _Worker(self.hand(store), self.board, number * self.threads + thread)
+            for thread in range(self.threads)
+        ]
+        running = [threading.Thread(target=worker.go_on_until, args=(self.operations,)) for worker in workers]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        path.write_text("".join(line for worker in workers for line in worker.lines))
+        if store is not None:
+            store.close()
+
+    def hand(self, store: ImageStore | None) -> Hand:
+        """Return the way of a thread to the images: through *store*, or by HTTP where there is none."""
+        if self.gallery is None:
+            assert store is not None
+            return LibraryHand(store)
+        return self.gallery.hand() if store is None else GalleryLibraryHand(store, OWNER)
 
 
 class _Worker:
-    def __init__(self, store: ImageStore, board: _Board, name: str) -> None:
-        self._store, self._board, self._name = store, board, name
+    def __init__(self, hand: Hand, board: _Board, number: int) -> None:
+        self._hand, self._board, self._number = hand, board, number
         self.lines: list[str] = []
-        self._chance = random.Random(name)
-        self._held: dict[str, ImageRecord] = {}
+        self._chance = random.Random(f"worker {number}")
 
-    def go_on_for(self, operations: int) -> None:
-        for number in range(operations):
+    def go_on_until(self, operations: int) -> None:
+        """Do one thing after another, until all workers together have done so many."""
+        number = 0
+        while self._board.done(self._number, len(self.lines)) < operations:
+            number += 1
             kind = self._chance.choices(KINDS, WEIGHTS)[0]
             slot = self._chance.randrange(SLOTS)
-            image_id = self._board.get(slot)
             try:
-                for operation in self._do(kind, slot, image_id, f"{self._name}.{number}"):
+                for operation in self._do(kind, slot, f"{self._number}.{number}"):
                     self._say(operation)
             except Exception as error:  # noqa: BLE001 - every error is an anomaly
                 self.lines.append(f"! {kind}: {type(error).__name__}: {error}\n")
+        self._hand.close()
 
-    def _do(self, kind: str, slot: int, image_id: str, label: str) -> list[Operation]:
+    def _do(self, kind: str, slot: int, label: str) -> Iterator[Operation]:
+        place = self._board.get(slot)
         image = labelled(label, padding=self._chance.choice((0, 0, 2_000, 60_000)))
         start = time.monotonic()
-        if kind == "update":
-            try:
-                token = self._store.update(image_id, image).token
-            except ImageNotFound:
-                return [_absent(image_id, start)]
-            return [Operation("write", image_id, label, token, start, time.monotonic())]
-        if kind == "replace":
-            if not self._store.delete(image_id):
-                return [_absent(image_id, start)]
-            deleted = Operation("delete", image_id, None, 0, start, time.monotonic())
-            return [deleted, _saved(self._store, self._board, slot, label)]
-        return self._read(kind, image_id, start)
-
-    def _read(self, kind: str, image_id: str, start: float) -> list[Operation]:
-        token: int | None = None
-        if kind == "load":
-            try:
-                image = self._store.load(image_id)
-            except ImageNotFound:
-                return [_absent(image_id, start)]
-        else:
-            shown = self._answered(kind, image_id)
-            if shown is None:
-                return [_absent(image_id, start)]
-            token, image = shown
-        return [Operation("read", image_id, label_of(image), token, start, time.monotonic())]
-
-    def _answered(self, kind: str, image_id: str) -> tuple[int, bytes] | None:
-        """Read as a browser does: by record and proof; ``cached`` asks with the record it had before."""
-        held = self._held.get(image_id) if kind == "cached" else None
-        if kind == "page":
-            page = self._store.records([image_id])
-            record = page.get(image_id)
-        else:
-            record = held or self._store.record(image_id)
-        if record is None:
-            return None
-        self._held[image_id] = record if record.meta else self._held.get(image_id, record)
-        payload = self._store.answer(
-            image_id,
-            proof=self._store.records([image_id]).get(image_id, record).stateless_proof,
-            client_token=record.token if record.meta else None,
-        ).to_bytes()
-        return _opened(payload, record)
+        try:
+            if kind == "update":
+                token = self._hand.update(place, image)
+                yield Operation("write", place.image_id, label, token, start, time.monotonic())
+            elif kind == "replace":
+                self._hand.delete(place)
+                yield Operation("delete", place.image_id, None, 0, start, time.monotonic())
+                yield saved(self._hand, self._board, slot, label)
+            else:
+                token, shown = self._hand.read(kind, place)
+                yield Operation("read", place.image_id, label_of(shown), token, start, time.monotonic())
+        except Absent as absent:
+            if isinstance(absent, Gone):
+                yield Operation("write", place.image_id, label, 0, start, NEVER)
+            yield Operation("read", place.image_id, None, -1, start, time.monotonic())
 
     def _say(self, operation: Operation) -> None:
-        fields = (
-            operation.kind,
-            operation.image_id,
-            operation.label,
-            operation.token,
-            operation.start,
-            operation.end,
-        )
-        self.lines.append(json.dumps(fields) + "\n")
+        self.lines.append(json.dumps(astuple(operation)) + "\n")
 
 
-def _opened(payload: bytes, record: ImageRecord) -> tuple[int, bytes] | None:
-    answer = wire.decode(payload)
-    if isinstance(answer, wire.Success):
-        assert record.meta is not None
-        key, iv, tag = (base64.b64decode(part) for part in (record.meta.key, record.meta.iv, record.meta.tag))
-        return record.token, bytes(unseal(answer.ciphertext, key=key, iv=iv, tag=tag)[1])
-    if isinstance(answer, wire.Updated):
-        image = unseal(answer.ciphertext, key=answer.key, iv=answer.iv, tag=answer.tag)[1]
-        return answer.token, bytes(image)
-    if answer.state is wire.WireState.NOT_FOUND:
-        return None
-    raise PixstoreError(f"the endpoint answered {answer.state.name}")
-
-
-def _absent(image_id: str, start: float) -> Operation:
-    return Operation("read", image_id, None, -1, start, time.monotonic())
-
-
-def _saved(store: ImageStore, board: _Board, slot: int, label: str) -> Operation:
+def saved(hand: Hand, board: _Board, slot: int, label: str) -> Operation:
+    """Save a new image into *slot*."""
     start = time.monotonic()
-    record = store.save(labelled(label))
-    done = Operation("write", record.id, label, record.token, start, time.monotonic())
-    board.put(slot, record.id)
+    place, token = hand.save(labelled(label))
+    done = Operation("write", place.image_id, label, token, start, time.monotonic())
+    board.put(slot, place)
     return done
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """A running gallery over the same store, and the cookies of somebody who is logged in."""
+
+    port: int
+    cookies: dict[str, str]
+
+    def hand(self) -> GalleryHand:
+        """Return another browser with that login."""
+        person = GalleryPerson(self.port)
+        person.cookies |= self.cookies
+        return GalleryHand(person)
+
+
+@contextmanager
+def _gallery(place: Path, seed: str | None, outcome: Outcome) -> Iterator[_Gallery]:
+    server = seeded_gallery.start(place, seed)
+    try:
+        with GalleryPerson(server.port).sets_up(server, OWNER, PASSWORD) as owner:
+            cookies = owner.cookies
+        yield _Gallery(server.port, cookies)
+    finally:
+        server.stop()
+    outcome.anomalies += seeded_gallery.tracebacks(server)
 
 
 def _maintain(data: Path, place: Path) -> None:

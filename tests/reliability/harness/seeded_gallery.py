@@ -1,0 +1,107 @@
+"""
+A gallery with faults: `gunicorn.conf.py` of the product, and what GALLERY_FAULTS names put into every worker.
+
+gunicorn reads this module as its configuration (`start` says so); the faults are there before a worker is forked. Those of
+``seeds`` concern the store, those of this module what only a running server can do wrong.
+"""
+
+import os
+import runpy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from gunicorn.workers.gthread import ThreadWorker
+
+from pixstore import maintenance
+from pixstore.gallery import pictures
+from pixstore.keyring import PROOF_LABEL, Keyring
+from tests.gallery_server import ROOT, GalleryServer
+from tests.reliability.harness import seeds
+from tests.reliability.harness.stores import later, quiet_store
+
+VARIABLE = "GALLERY_FAULTS"
+
+
+def start(directory: Path, seed: str | None = None, **settings: str) -> GalleryServer:
+    """Start a gallery in *directory*, with the fault *seed* put into it."""
+    if seed is not None:
+        settings |= {"GUNICORN_CMD_ARGS": f"--config python:{__name__}", VARIABLE: seed}
+    return GalleryServer(directory, **settings).start()
+
+
+def aftermath(server: GalleryServer) -> list[str]:
+    """Return what a stopped gallery has left: tracebacks, and what a deep check finds but for orphans."""
+    store = quiet_store(server.data_dir, now=later)
+    try:
+        findings = maintenance.check(store, deep=True).findings
+    finally:
+        store.close()
+    return tracebacks(server) + [f"check: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
+
+
+def tracebacks(server: GalleryServer) -> list[str]:
+    """Return the tracebacks in the output of *server*, in full: nobody else will see them."""
+    _, *found = server.output.read_text().split("Traceback ")
+    return [f"a traceback: {rest[:2000]}" for rest in found]
+
+
+@contextmanager
+def per_process_secret() -> Iterator[None]:
+    """Each worker makes proofs with a key of its own, as the npm original does with each start."""
+    usual = Keyring.secret
+
+    def secret(keyring: Keyring, label: str) -> bytes:
+        return usual(keyring, f"{label} of {os.getpid()}" if label == PROOF_LABEL else label)
+
+    with mock.patch.object(Keyring, "secret", secret):
+        yield
+
+
+@contextmanager
+def hasty_close() -> Iterator[None]:
+    """A worker that is told to stop closes connections of which it has just said that they stay open."""
+    with mock.patch.object(globals()["worker_class"], "finish_request", ThreadWorker.finish_request):
+        yield
+
+
+@contextmanager
+def leaking_memory() -> Iterator[None]:
+    """Every page of pictures leaves two megabytes behind."""
+    with _leaking(lambda: b"x" * 2**21):
+        yield
+
+
+@contextmanager
+def leaking_descriptors() -> Iterator[None]:
+    """Every page of pictures leaves an open file behind."""
+    with _leaking(lambda: open(os.devnull)):
+        yield
+
+
+@contextmanager
+def _leaking(what: Callable[[], object]) -> Iterator[None]:
+    usual, kept = pictures.page, []
+
+    def page(*rest: Any, **named: Any) -> pictures.Page:
+        kept.append(what())
+        return usual(*rest, **named)
+
+    with mock.patch.object(pictures, "page", page):
+        yield
+
+
+SEEDS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    **seeds.SEEDS,
+    **{
+        seed.__name__: seed for seed in (per_process_secret, hasty_close, leaking_memory, leaking_descriptors)
+    },
+}
+
+if VARIABLE in os.environ:
+    globals().update(runpy.run_path(os.fspath(ROOT / "gunicorn.conf.py")))
+    _faults = ExitStack()
+    for _name in os.environ[VARIABLE].split():
+        _faults.enter_context(SEEDS[_name]())
