@@ -28,6 +28,7 @@ from tests.reliability.harness import device_cut, sqlite_vfs  # noqa: E402 - the
 from tests.reliability.harness.outcomes import Outcome, ProgramFailed, run_program  # noqa: E402
 
 CORPUS = Path(sys.prefix) / "torture" / "pillow" / "Tests" / "images"
+ODD_WORDS = Path(sys.prefix) / "torture" / "big-list.json"
 SHOWN = 5
 
 
@@ -195,6 +196,33 @@ ROWS = [
         ("trusting_decoder",),
         {"mutants": 50},
         10,
+    ),
+    Row(
+        "bad images, uploaded",
+        "hostile_uploads",
+        {"corpus": os.fspath(CORPUS) if CORPUS.is_dir() else None},
+        {"mutants": 20_000},
+        ("raw_decoders",),
+        {"mutants": 40, "hostile": False},
+        20,
+    ),
+    Row(
+        "hostile HTTP",
+        "hostile_http",
+        {},
+        {"mutants": 20_000},
+        ("unreadable_bodies",),
+        {"every": 23, "mutants": 0},
+        10,
+    ),
+    Row(
+        "hostile forms",
+        "hostile_forms",
+        {"every": 2, "words": os.fspath(ODD_WORDS) if ODD_WORDS.is_file() else None},
+        {},
+        ("trusting_json", "raw_pages"),
+        {"every": 41},
+        20,
     ),
     Row(
         "state machine",
