@@ -32,7 +32,10 @@ import { ImageStore } from './store.js'
 const READ_DEADLINE = 2000
 const REST_WHEN_SLOW = 30_000
 
-const WRITE_DELAY = 30
+/** Writing waits until no picture has come for a while, so that it holds up none; but not for long, nor for many bytes. */
+const WRITE_DELAY = 40
+const LONGEST_WRITE_DELAY = 500
+const MANY_BYTES_WAITING = 8 * 2 ** 20
 const MOST_BYTES_WAITING = 64 * 2 ** 20
 /** After a write for which there was no room, the first time; twice as long each time until one succeeds. */
 const REST_WHEN_FULL = 2000
@@ -63,6 +66,8 @@ export class ImageCache {
   #unwritten = new Map()
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #writeTimer
+  /** When the first of what waits to be written came. */
+  #waitingSince = 0
   /** @type {Promise<void>} */
   #writing = Promise.resolve()
   /** @type {Map<string, number>} */
@@ -105,7 +110,16 @@ export class ImageCache {
     for (const { bytes } of this.#unwritten.values()) waiting += bytes.size
     if (waiting > MOST_BYTES_WAITING) return
     this.#unwritten.set(entry.id, entry)
-    this.#writeTimer ??= setTimeout(() => this.settled(), WRITE_DELAY)
+    this.#writeSoon(waiting > MANY_BYTES_WAITING ? 0 : WRITE_DELAY)
+  }
+
+  /** @param {number} delay */
+  #writeSoon(delay) {
+    const now = Date.now()
+    if (this.#writeTimer === undefined) this.#waitingSince = now
+    clearTimeout(this.#writeTimer)
+    const left = this.#waitingSince + LONGEST_WRITE_DELAY - now
+    this.#writeTimer = setTimeout(() => this.settled(), Math.min(delay, left))
   }
 
   /** Resolves when what has been added is written, or given up. */
@@ -118,17 +132,24 @@ export class ImageCache {
 
   /** Makes the cache this owner's at once, emptied if it was another's. Never fails. */
   async claim() {
-    if (this.#epoch !== undefined) return
     try {
+      if (await this.#isMine()) return
       const owner = await this.#options.owner
-      let about = await this.#store.about()
-      if (about.owner !== owner) {
-        about = await this.#store.startEpoch(owner, newEpoch(), (found) => found.owner === owner)
-      }
+      const about = await this.#store.startEpoch(owner, newEpoch(), (found) => found.owner === owner)
       this.#epoch ??= about.epoch
     } catch {
       // Where there is no cache, there is nobody else's in it either.
     }
+  }
+
+  /** Whether the cache is, or was when this page first looked, its owner's. */
+  async #isMine() {
+    if (this.#epoch === undefined) {
+      const owner = await this.#options.owner
+      const about = await this.#store.about()
+      if (about.owner === owner) this.#epoch ??= about.epoch
+    }
+    return this.#epoch !== undefined
   }
 
   /**
@@ -225,8 +246,10 @@ export class ImageCache {
 
   /** @param {Lookup[]} lookups */
   async #answerAll(lookups) {
-    await this.claim()
-    if (this.#epoch === undefined) return
+    if (!await this.#isMine()) {
+      this.claim() // nothing of it is for us: what we ask for need not wait until it is gone
+      return
+    }
     await this.#store.read(new Set(lookups.map(({ id }) => id)), (id, row) => {
       if (row && row.epoch !== this.#epoch) this.#overtaken = true
       if (this.#overtaken) return
