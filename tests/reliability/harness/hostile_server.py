@@ -21,6 +21,7 @@ from app import VIEWS
 from pixstore.gallery import static_files
 from tests.gallery_server import GalleryServer
 from tests.images import png
+from tests.reliability.harness import seeded_gallery
 from tests.reliability.harness.gallery_person import GalleryPerson
 from tests.reliability.harness.html_life import signs_of_life
 from tests.reliability.harness.outcomes import Outcome
@@ -28,7 +29,6 @@ from tests.reliability.harness.raw_http import Answer, NotHttp, exchange, reques
 
 NAME, PASSWORD = "owner", "correct horse battery"
 THREADS = 6
-SEEDED, SEEDS_VARIABLE = "tests.reliability.harness.seeded_server", "SEEDED_FAULTS"
 DESTRUCTIVE = {"login.leave", "pictures.delete", "albums.delete"}
 """Endpoints that get no token of a form from ``Target.headers``, so all they do is read the request."""
 BOUNDARY = "----------------hostile"
@@ -210,11 +210,9 @@ def tracebacks(output: str) -> list[str]:
 
 @contextmanager
 def attacked(*seeds: str, **settings: str) -> Iterator[Target]:
-    """Start a gallery with the faults *seeds*, those of ``seeded_server``, put into it."""
-    if seeds:
-        settings |= {"GUNICORN_CMD_ARGS": f"--config python:{SEEDED}", SEEDS_VARIABLE: " ".join(seeds)}
+    """Start a gallery with the faults *seeds* put into it."""
     with TemporaryDirectory(prefix="pixstore-hostile-") as directory:
-        server = GalleryServer(Path(directory), **settings).start()
+        server = seeded_gallery.start(Path(directory), " ".join(seeds) or None, **settings)
         try:
             target = Target(server)
             yield target

@@ -5,6 +5,7 @@ gunicorn reads this module as its configuration (`start` says so); the faults ar
 ``seeds`` concern the store, those of this module what only a running server can do wrong.
 """
 
+import json
 import os
 import runpy
 from collections.abc import Callable, Iterator
@@ -14,9 +15,12 @@ from typing import Any
 from unittest import mock
 
 from gunicorn.workers.gthread import ThreadWorker
+from htmx_flask.requests import HtmxAwareRequest
 
-from pixstore import maintenance
-from pixstore.gallery import pictures
+import app as application
+from pixstore import endpoint, maintenance
+from pixstore.gallery import pictures, thumbnails
+from pixstore.gallery.uploads import GalleryRequest
 from pixstore.keyring import PROOF_LABEL, Keyring
 from tests.gallery_server import ROOT, GalleryServer
 from tests.reliability.harness import seeds
@@ -93,11 +97,49 @@ def _leaking(what: Callable[[], object]) -> Iterator[None]:
         yield
 
 
-SEEDS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+def unreadable_bodies() -> AbstractContextManager[object]:
+    """What the server raises while a body is read comes through."""
+    return mock.patch.object(GalleryRequest, "_load_form_data", HtmxAwareRequest._load_form_data)
+
+
+def trusting_json() -> AbstractContextManager[object]:
+    """A batch is taken for what it should be."""
+
+    def questions(body: bytes) -> list[endpoint.Question]:
+        images = json.loads(body)["images"]
+        return [endpoint.Question(image["id"], image["proof"], image.get("token")) for image in images]
+
+    return mock.patch.object(endpoint, "_batch_questions", questions)
+
+
+def raw_pages() -> AbstractContextManager[object]:
+    """Templates write words as they are."""
+    return mock.patch.object(application.Flask, "select_jinja_autoescape", return_value=False)
+
+
+def raw_decoders() -> AbstractContextManager[object]:
+    """What a decoder raises comes through, and nothing is worked out before it begins."""
+
+    def make(data: bytes, *, limits: object, box: int) -> thumbnails.Thumbnail:
+        image = thumbnails.decoding.open_image(data, "PNG" if data[1:4] == b"PNG" else "JPEG")
+        return thumbnails.Thumbnail(thumbnails._encode(thumbnails._shrink(image, box)), *image.size)
+
+    return mock.patch.object(pictures, "make_thumbnail", make)
+
+
+OF_A_SERVER = (
+    per_process_secret,
+    hasty_close,
+    leaking_memory,
+    leaking_descriptors,
+    unreadable_bodies,
+    trusting_json,
+    raw_pages,
+    raw_decoders,
+)
+SEEDS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     **seeds.SEEDS,
-    **{
-        seed.__name__: seed for seed in (per_process_secret, hasty_close, leaking_memory, leaking_descriptors)
-    },
+    **{seed.__name__: seed for seed in OF_A_SERVER},
 }
 
 if VARIABLE in os.environ:
