@@ -32,7 +32,7 @@ run: install ## start the gallery on http://127.0.0.1:8000 (HOST=…, PORT=…)
 test: check node_modules/.native ## every check and every test, the real browser included (ARGS="-k name" for some)
 	@CHROMIUM=$$(scripts/ensure-browser $(VENV)) && export CHROMIUM && exec $(python) -m pytest $(ARGS)
 
-torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; an hour (ARGS="--help")
+torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; 80 minutes (ARGS="--help")
 	@scripts/ensure-torture $(VENV) && exec $(python) tests/torture/run.py $(ARGS)
 
 check: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## lint and types: ruff, mypy, tsc
