@@ -467,8 +467,7 @@ class UnitOfWork:
         try:
             self._commit()
         except BaseException as failure:
-            # From the commit on it may have happened, whatever failed or interrupted us: no blob is removed then.
-            if not self._may_be_committed and not isinstance(failure, StorageError | peewee.PeeweeException):
+            if self._is_surely_undone(failure):
                 self._abandon()
             raise
         finally:
@@ -577,6 +576,15 @@ class UnitOfWork:
         self._puts.append(_Put(fields, is_new, replaces))
         self._keys[image_id] = key
         store.blobs.put(blob_id, [header, blob_format.PAYLOAD_STATE, sealed.ciphertext])
+
+    def _is_surely_undone(self, failure: BaseException) -> bool:
+        """From the commit on it may have happened, whatever failed or interrupted us: no blob is removed then."""
+        if self._may_be_committed:
+            return False
+        # A row that may not be (the caller's, mostly) is refused before the commit; other errors of a database say less.
+        return isinstance(failure, peewee.IntegrityError) or not isinstance(
+            failure, StorageError | peewee.PeeweeException
+        )
 
     def _commit(self) -> None:
         store = self._store

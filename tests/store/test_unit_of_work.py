@@ -141,6 +141,7 @@ def test_a_clash_in_the_callers_rows_rolls_everything_back(store, notes):
 
     assert _rows(store) == 0
     assert _texts(store, notes) == ["taken"]
+    assert _blobs(store) == 0
 
 
 def test_a_missing_image_rolls_everything_back(store):
