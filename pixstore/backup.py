@@ -5,10 +5,11 @@ A backup has the layout of a data directory: database, blobs, keyring; not the m
 a thief, and which has to be kept elsewhere. Taken again into the same directory, it copies only what is new.
 
     1. hold dead blobs back from removal            a crash: the hold runs out by itself
-    2. snapshot the database                        what the backup will contain
+    2. snapshot the database, keyring in it         what the backup will contain
     3. copy the blobs the snapshot names            none of them can go meanwhile
-    4. put snapshot and keyring in place            THE COMMIT POINT: before it the earlier backup is whole
-    5. remove blobs that the snapshot does not name
+    4. put the snapshot in place                    THE COMMIT POINT: before it the earlier backup is whole
+    5. put the keyring of the snapshot beside it    a crash: the next restore or backup does it
+    6. remove blobs that the snapshot does not name
 """
 
 import os
@@ -27,6 +28,7 @@ from pixstore.blobs.local import LocalBlobs
 from pixstore.config import Config
 from pixstore.errors import BlobNotFound, PixstoreError, StorageError
 from pixstore.files import PRIVATE_FILE, make_directory, replace_file, storage_errors, sync_directory
+from pixstore.keyring import store_key_ids
 from pixstore.keyring_files import keyring_lock, load_keyring, read_document
 from pixstore.maintenance import CheckReport, Progress, check
 from pixstore.store import ImageStore
@@ -34,6 +36,8 @@ from pixstore.store import ImageStore
 DATABASE_FILE = "pixstore.sqlite"
 BLOBS_DIRECTORY = "blobs"
 KEYRING_FILE = "keyring.json"
+KEYRING_TABLE = "backup_keyring"
+"""Of the database of a backup. Database and keyring belong together, but only one file can be put in place at once."""
 
 HOLD_NAME = "backup"
 HOLD_LENGTH = 10 * 60_000
@@ -83,7 +87,7 @@ def backup(
     target = LocalBlobs(directory / BLOBS_DIRECTORY)
     with _held(store) as renew:
         snapshot = directory / f".{DATABASE_FILE}.tmp"
-        _snapshot(store, snapshot)
+        _snapshot_with_keyring(store, snapshot)
         blob_ids = _named_blobs(snapshot)
         there = {blob.blob_id for blob in target.blobs()}
         missing = []
@@ -93,7 +97,10 @@ def backup(
             if done % HOLD_RENEWAL == 0:
                 renew()
             progress(done, len(blob_ids))
-    _put_in_place(store, directory, snapshot)
+    _sync_file(snapshot)
+    snapshot.replace(directory / DATABASE_FILE)
+    sync_directory(directory)
+    _put_keyring_in_place(directory)
     for blob_id in there.difference(blob_ids):
         target.delete(blob_id)
     return BackupReport(len(blob_ids), len(set(blob_ids) - there) - len(missing), missing)
@@ -116,6 +123,7 @@ def restore(
         BackupRefused: If *config* names a store that has a database or blobs, or *directory* holds no whole backup.
         KeyringError: If the master key of *config* does not open the backup.
     """
+    _put_keyring_in_place(directory)
     _refuse_restore(config, directory, passing_tables)
     source, target = LocalBlobs(directory / BLOBS_DIRECTORY), LocalBlobs(config.blobs_path)
     backup_config = replace(config, data_dir=directory, master_key_file=_master_key_file(config))
@@ -135,6 +143,8 @@ def restore(
             config.sqlite_path.with_name(config.sqlite_path.name + suffix).unlink(missing_ok=True)
         _copy_file(directory / DATABASE_FILE, config.sqlite_path)
     with closing(ImageStore.open(config)) as store:
+        with store.connected():
+            store.database.execute_sql(f"DROP TABLE IF EXISTS {KEYRING_TABLE}")
         return check(store, deep=True, progress=progress)
 
 
@@ -203,6 +213,29 @@ def _held(store: ImageStore) -> Iterator[Callable[[], None]]:
         store.wake_reaper()
 
 
+def _snapshot_with_keyring(store: ImageStore, path: Path) -> None:
+    """Make a snapshot of the database and put the keyring into it, with every key that was there at that instant."""
+    while True:
+        before = _keyring_document(store)
+        _snapshot(store, path)
+        after = _keyring_document(store)
+        # What came meanwhile is in the later one; what was dropped meanwhile, rows of the snapshot may need.
+        if store_key_ids(before) <= store_key_ids(after):
+            break
+    with closing(sqlite3.connect(path)) as snapshot:
+        snapshot.execute(f"DROP TABLE IF EXISTS {KEYRING_TABLE}")
+        snapshot.execute(f"CREATE TABLE {KEYRING_TABLE} (document BLOB NOT NULL)")
+        snapshot.execute(f"INSERT INTO {KEYRING_TABLE} VALUES (?)", (after,))  # noqa: S608 - a constant
+        snapshot.commit()
+
+
+def _keyring_document(store: ImageStore) -> bytes:
+    document = read_document(store.config, store.blobs)
+    if document is None:
+        raise StorageError("the keyring is missing: the backup was not finished")
+    return document
+
+
 def _snapshot(store: ImageStore, path: Path) -> None:
     path.unlink(missing_ok=True)
     source_path = f"file:{store.config.sqlite_path}?mode=ro"
@@ -229,15 +262,22 @@ def _copy(source: BlobStore, target: BlobStore, blob_id: str) -> bool:
     return True
 
 
-def _put_in_place(store: ImageStore, directory: Path, snapshot: Path) -> None:
-    document = read_document(store.config, store.blobs)
-    if document is None:
-        raise StorageError("the keyring is missing: the backup was not finished")
-    LocalBlobs(directory / BLOBS_DIRECTORY).put_keyring(document)
-    replace_file(directory / KEYRING_FILE, document)
-    _sync_file(snapshot)
-    snapshot.replace(directory / DATABASE_FILE)
-    sync_directory(directory)
+def _put_keyring_in_place(directory: Path) -> None:
+    """Let the keyring of the backup in *directory* be the one that its database came with, if there is a database."""
+    database = directory / DATABASE_FILE
+    if not database.exists():
+        return
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        has_table = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?)"
+        if not connection.execute(has_table, (KEYRING_TABLE,)).fetchone()[0]:
+            return  # a data directory that somebody copied
+        (document,) = connection.execute(f"SELECT document FROM {KEYRING_TABLE}").fetchone()  # noqa: S608 - a constant
+    blobs = LocalBlobs(directory / BLOBS_DIRECTORY)
+    if blobs.get_keyring() != document:
+        blobs.put_keyring(document)
+    keyring = directory / KEYRING_FILE
+    if not keyring.exists() or keyring.read_bytes() != document:
+        replace_file(keyring, document)
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -40,6 +40,8 @@ CONTENT_ID_LABEL = "pixstore/v1/content-id"
 DETAILS_LABEL = "pixstore/v1/details"
 TEXT_LABEL = "pixstore/v1/text"
 
+_DAMAGED = "the keyring is damaged: restore keyring.json from a backup or the blob store"
+
 
 @dataclass(frozen=True, slots=True)
 class StoreKey:
@@ -98,9 +100,7 @@ class Keyring:
                 "the master key does not open this keyring: it is the key of another store, or the keyring was altered"
             ) from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            raise KeyringError(
-                "the keyring is damaged: restore keyring.json from a backup or the blob store"
-            ) from None
+            raise KeyringError(_DAMAGED) from None
 
     def to_json(self, master_key: bytes) -> bytes:
         """Return the document, every secret freshly wrapped by *master_key*."""
@@ -213,6 +213,19 @@ class Keyring:
         return base64.b64encode(wrapped).decode("ascii")
 
 
+def store_key_ids(document: bytes) -> frozenset[str]:
+    """
+    Return the ids of the store keys in *document*, which needs no master key.
+
+    Raises:
+        KeyringError: If it is damaged or of a newer version.
+    """
+    try:
+        return frozenset(str(entry["id"]) for entry in _parse(document)["store_keys"])
+    except (KeyError, TypeError):
+        raise KeyringError(_DAMAGED) from None
+
+
 def _new_store_key(now: int, randbytes: RandomBytes) -> StoreKey:
     return StoreKey(randbytes(STORE_KEY_ID_SIZE).hex(), now, randbytes(crypto.KEY_SIZE))
 
@@ -223,7 +236,7 @@ def _parse(document: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or fields.get("format") != DOCUMENT_FORMAT:
-        raise KeyringError("the keyring is damaged: restore keyring.json from a backup or the blob store")
+        raise KeyringError(_DAMAGED)
     if fields.get("version") != DOCUMENT_VERSION:
         raise KeyringError(
             f"the keyring has version {fields.get('version')!r}; this program reads {DOCUMENT_VERSION}"

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pixstore.errors import DecryptionFailed, KeyringError, PixstoreError
-from pixstore.keyring import Keyring
+from pixstore.keyring import Keyring, store_key_ids
 from tests.vector_files import load, vectors
 
 VECTORS = load("keyring.json")
@@ -295,3 +295,13 @@ def test_nothing_secret_is_printed(keyring):
     ):
         assert secret.hex() not in shown
         assert repr(secret)[2:-1] not in shown
+
+
+def test_the_ids_of_the_store_keys_need_no_master_key():
+    """Which store keys a document holds can be told without opening it; a damaged one is refused by name."""
+    keyring = Keyring.create(now=1).with_new_store_key(now=2)
+
+    assert store_key_ids(keyring.to_json(bytes(32))) == set(keyring.store_keys)
+    for damaged in (b"", b"[]", b'{"format": "pixstore-keyring", "version": 1, "store_keys": [1]}'):
+        with pytest.raises(KeyringError, match="damaged"):
+            store_key_ids(damaged)

@@ -156,8 +156,10 @@ def _go_on_with_rebuild(directory: Path, template: Template) -> list[str]:
 
 
 def _back_up_then_change(directory: Path) -> None:
-    store = quiet_store(directory)
+    """Leave a backup behind that is as old as can be: an image is another, and the key of others has been dropped since."""
+    store = quiet_store(directory, now=lambda: later() + rotation.RETIREMENT)
     backup.backup(store, _backup_of(directory))
+    assert rotation.re_encrypt(store, texts=lambda _store: 0).dropped_keys
     with store.connected():
         updated = next(row.id for row in store.models.image.select() if store.load(row.id) == labelled("old"))
     store.update(updated, labelled("new"))
