@@ -1,7 +1,6 @@
 """Sealing, wrapping and deriving: our vectors, those of NIST and of the RFCs, and what altered bytes lead to."""
 
 import re
-from collections.abc import Iterator
 from contextlib import closing
 
 import cryptography_vectors
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from pixstore import crypto
 from pixstore.errors import BlobFormatError, DecryptionFailed
 from pixstore.formats import format_of_byte
-from tests.vector_files import load, vectors
+from tests.vector_files import load, nist_gcm_vectors, vectors
 
 KEY, IV = bytes(range(32)), bytes(range(12))
 FORMATS = tuple(load("sealed.json")["image_formats"])
@@ -113,18 +112,6 @@ def test_garbage_does_not_unwrap(garbage):
 # --- other people's vectors
 
 
-def _nist_vectors(file: str) -> Iterator[dict[str, str]]:
-    """Yield NIST's vectors for keys of 256, IVs of 96 and tags of 128 bits; ``FAIL`` marks what must not open."""
-    with closing(cryptography_vectors.open_vector_file(f"ciphers/AES/GCM/{file}", "r")) as lines:
-        text = lines.read()
-    for section in re.split(r"(?=\[Keylen)", text):
-        if re.search(r"\[IVlen = 96\]", section) and re.search(r"\[Taglen = 128\]", section):
-            for block in section.split("\n\n"):
-                fields = dict(re.findall(r"^(\w+) = ?(\w*)$", block, re.MULTILINE))
-                if "Key" in fields:
-                    yield {**fields, "fails": "FAIL" in block}
-
-
 def _unwrapped(vector) -> str | None:
     wrapped = bytes.fromhex(vector["IV"] + vector["CT"] + vector["Tag"])
     try:
@@ -136,7 +123,7 @@ def _unwrapped(vector) -> str | None:
 
 def test_unwrap_agrees_with_nist():
     """NIST's AES-256-GCM decryption vectors, those that must fail included."""
-    used = list(_nist_vectors("gcmDecrypt256.rsp"))
+    used = list(nist_gcm_vectors("gcmDecrypt256.rsp"))
 
     assert len(used) > 300
     assert any(vector["fails"] for vector in used)
@@ -146,7 +133,7 @@ def test_unwrap_agrees_with_nist():
 
 def test_wrap_agrees_with_nist():
     """NIST's AES-256-GCM encryption vectors."""
-    used = list(_nist_vectors("gcmEncryptExtIV256.rsp"))
+    used = list(nist_gcm_vectors("gcmEncryptExtIV256.rsp"))
 
     assert len(used) > 300
     for vector in used:
@@ -159,7 +146,7 @@ def test_wrap_agrees_with_nist():
 
 def test_seal_and_unseal_agree_with_nist():
     """NIST's vectors without associated data, the first plaintext byte taken as the format."""
-    used = [v for v in _nist_vectors("gcmEncryptExtIV256.rsp") if not v["AAD"] and len(v["PT"]) >= 4]
+    used = [v for v in nist_gcm_vectors("gcmEncryptExtIV256.rsp") if not v["AAD"] and len(v["PT"]) >= 4]
 
     assert len(used) >= 60
     for vector in used:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.browser.module.page import ModulePage
 from tests.browser.module.server import serving
-from tests.vector_files import load, vectors
+from tests.vector_files import load, nist_gcm_vectors, vectors
 
 IN_PAGE = """
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
@@ -45,6 +45,18 @@ BATCH = f"""async ([path, vector]) => {{
   }} catch ({{ code }}) {{
     return {{ refused: code }}
   }}
+}}"""
+NIST = f"""async ([path, vectors]) => {{
+  {IN_PAGE}
+  const {{ unseal }} = await import(path + 'crypto.js')
+  return Promise.all(vectors.map(async ({{ Key, IV, Tag, CT }}) => {{
+    try {{
+      const {{ formatByte, image }} = await unseal(bytes(CT), {{ key: bytes(Key), iv: bytes(IV), tag: bytes(Tag) }})
+      return hex([formatByte, ...image])
+    }} catch ({{ code }}) {{
+      return code
+    }}
+  }}))
 }}"""
 MODULE = "/static/v1/pixstore/"
 
@@ -100,3 +112,14 @@ def test_refused_sealed_images(page, vector):
     formats = load("sealed.json")["image_formats"]
 
     assert page.tab.evaluate(UNSEAL, [MODULE, vector, formats])["refused"] in ("damaged", "unreadable")
+
+
+def test_unseal_agrees_with_nist(page):
+    """NIST's AES-256-GCM decryption vectors without associated data, those that must fail included."""
+    used = [v for v in nist_gcm_vectors("gcmDecrypt256.rsp") if not v["AAD"] and len(v["CT"]) >= 4]
+
+    opened = page.tab.evaluate(NIST, [MODULE, used])
+
+    assert len(used) >= 60
+    assert 0 < sum(vector["fails"] for vector in used) < len(used)
+    assert opened == ["damaged" if vector["fails"] else vector["PT"] for vector in used]
