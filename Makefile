@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test torture check format bench bench-browser lock clean
+.PHONY: help install run test torture check format observatory bench bench-browser lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: check node_modules/.native ## every check and every test, the real browser
 
 torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; 80 minutes (ARGS="--help")
 	@scripts/ensure-torture $(VENV) && exec $(python) tests/torture/run.py $(ARGS)
+
+observatory: $(VENV)/.dev tests/observatory/node_modules/.installed static/vendor/.installed ## grade every page's headers as MDN's HTTP Observatory does
+	@exec $(python) tests/observatory/observatory.py
 
 check: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## lint and types: ruff, mypy, tsc
 	@$(python) -m ruff check
@@ -58,12 +61,12 @@ lock: $(VENV)/.run ## compile requirements*.in and the package.json files again 
 	  $(python) -m uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' $(ARGS) --output-file $$name.txt $$name.in || exit; \
 	done
-	@for folder in . bench; do \
+	@for folder in . bench tests/observatory; do \
 	  npm install --prefix $$folder --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved || exit; \
 	done
 
 clean: ## remove what these targets installed; pictures (data/) stay
-	@rm -rf $(VENV) node_modules bench/node_modules static/vendor build *.egg-info
+	@rm -rf $(VENV) node_modules bench/node_modules tests/observatory/node_modules static/vendor build *.egg-info
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -119,4 +122,9 @@ bench/node_modules/.installed: bench/package-lock.json bench/package.json | $(py
 	@echo "Installing npm's pixstore for comparison"
 	@$(call npm_ci,--prefix bench)
 	@$(call rebuild_sqlite,bench)
+	@touch $@
+
+tests/observatory/node_modules/.installed: tests/observatory/package-lock.json tests/observatory/package.json | $(python)
+	@echo "Installing MDN's HTTP Observatory"
+	@$(call npm_ci,--prefix tests/observatory)
 	@touch $@

@@ -3,11 +3,13 @@ Static files under a versioned prefix: ``/static/<hash of all of them>/app/app.c
 
 One hash for the whole tree, because ES modules import each other by relative paths: under one prefix those just work.
 What is asked for under the right hash never changes and is cached for a year. Under another hash (a page from before an
-update, a second host that is not updated yet) the current file is sent, to be asked for again next time.
+update, a second host that is not updated yet) the current file is sent, to be asked for again next time; if it is a script
+whose integrity the page states, the browser does not run it, and a reload brings page and script together again.
 """
 
+import base64
 import hashlib
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, send_from_directory, url_for
@@ -36,12 +38,18 @@ class StaticFiles:
         """Return the URL of the file *name*, a path relative to the directory."""
         return url_for("static_files.send", version=self.version, name=name)
 
+    @cache  # noqa: B019 - there is one of these for the life of an application
+    def integrity(self, name: str) -> str:
+        """Return what a browser has to find the file *name* to be (Subresource Integrity)."""
+        digest = hashlib.sha384((self.directory / name).read_bytes()).digest()
+        return f"sha384-{base64.b64encode(digest).decode()}"
+
 
 def init_app(app: Flask, directory: Path) -> None:
-    """Serve *directory*, and give templates ``static(name)`` and ``static_modules``."""
+    """Serve *directory*, and give templates ``static(name)``, ``integrity(name)`` and ``static_modules``."""
     files = StaticFiles(directory)
     app.extensions["pixstore.static_files"] = files
-    app.jinja_env.globals.update(static=files.url, static_modules=files.modules)
+    app.jinja_env.globals.update(static=files.url, integrity=files.integrity, static_modules=files.modules)
     app.register_blueprint(blueprint)
 
 

@@ -1,5 +1,7 @@
 """Static files, and what templates and style sheets may hold."""
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -148,3 +150,12 @@ def test_icons_are_drawn_for_every_name(app):
 
     assert wanted <= drawn
     assert drawn <= wanted | {"pictures", "albums", "upload", "account", "newer", "older"}
+
+
+def test_pages_say_what_their_scripts_are(anna):
+    """A page states the digest of each script it loads, and the file that is sent has it."""
+    scripts = re.findall(r'<script src="([^"]+)" integrity="sha384-([^"]+)"', anna.get("/").text)
+
+    assert len(scripts) == anna.get("/").text.count("<script") == 2
+    for url, digest in scripts:
+        assert hashlib.sha384(anna.get(url).data).digest() == base64.b64decode(digest)

@@ -1,0 +1,184 @@
+"""
+What MDN's HTTP Observatory says of every page of the gallery: `make observatory`.
+
+The scanner asks a host for its first page. So each page gets a port of its own, over HTTPS, on which it is the first page,
+with the login that it needs, whose cookie is set there as the login itself set it. The answer is the application's; only
+the status of pages that say "not found" or "forbidden" is changed, because the scanner looks at no page that has it.
+"""
+
+import datetime as dt
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, os.fspath(HERE.parents[1]))
+
+from app import create_app  # noqa: E402 - the path comes first
+from pixstore.config import Config  # noqa: E402
+from pixstore.gallery import accounts  # noqa: E402
+from tests.web.routes import TABLE, address, new_arguments  # noqa: E402
+
+PASSWORD = "a long and private sentence"
+LOWEST_SCORE = 140
+
+
+class Page(NamedTuple):
+    """A page, and what the login of who looks at it set as a cookie; nobody has none."""
+
+    name: str
+    path: str
+    set_cookie: str
+
+    @property
+    def cookie(self) -> str:
+        """The cookie as a browser sends it back."""
+        return self.set_cookie.partition(";")[0]
+
+
+def pages(app: Flask) -> Iterator[Page]:
+    """Yield every page that a browser can ask for: as nobody, as the owner of a picture, and those that refuse."""
+    store = app.extensions["pixstore"]
+    with store.connected():
+        for name in ("mine", "bystander"):
+            accounts.create_user(store, name, PASSWORD, is_owner=name == "mine")
+        arguments = new_arguments(store)
+    logins = {"nobody": "", "mine": _logged_in(app, "mine"), "bystander": _logged_in(app, "bystander")}
+    paths = {row.endpoint: address(app, row.endpoint, arguments) for row in TABLE if row.method == "GET"}
+    client = app.test_client(use_cookies=False)
+    for endpoint, path in [*paths.items(), ("nothing", "/nothing-here")]:
+        for who, login in logins.items():
+            page = Page(f"{endpoint}, {who}", path, login)
+            answer = client.get(path, base_url="https://localhost", headers={"Cookie": page.cookie})
+            # Others are redirects to pages that are looked at themselves; without a login, "not found" is all there is.
+            if answer.mimetype == "text/html" and (
+                answer.status_code == 200 or (login and answer.status_code > 400)
+            ):
+                yield page._replace(name=f"{page.name} ({answer.status_code})")
+
+
+def _logged_in(app: Flask, name: str) -> str:
+    client = app.test_client()
+    form = client.get("/login", base_url="https://localhost").text
+    token = re.search(r'name="csrf_token" value="([^"]+)"', form)
+    assert token is not None
+    data = {"csrf_token": token[1], "name": name, "password": PASSWORD}
+    answer = client.post(
+        "/login", base_url="https://localhost", data=data, headers={"Referer": "https://localhost/"}
+    )
+    return answer.headers["Set-Cookie"]
+
+
+def as_first_page(app: Flask, page: Page) -> "WSGIApplication":
+    """Return an application whose first page is *page*."""
+
+    def respond(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/":
+            environ |= {"PATH_INFO": page.path, "HTTP_COOKIE": page.cookie}
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: object) -> object:
+            is_refusal = environ["PATH_INFO"] == page.path and status.startswith(("403", "404"))
+            login = [("Set-Cookie", page.set_cookie)] if page.set_cookie else []
+            return start_response("200 OK" if is_refusal else status, headers + login)
+
+        return app.wsgi_app(environ, start)
+
+    return respond
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Writes no log."""
+
+    def log(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(application: "WSGIApplication", certificate: tuple[str, str]) -> Iterator[str]:
+    """Serve *application* over HTTPS on this machine, and say under which address."""
+    server = make_server(
+        "127.0.0.1", 0, application, threaded=True, ssl_context=certificate, request_handler=QuietHandler
+    )
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def make_certificate(directory: Path) -> tuple[str, str]:
+    """Write a certificate for this machine, good for a day, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = directory / "certificate.pem", directory / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return os.fspath(files[0]), os.fspath(files[1])
+
+
+def main() -> int:
+    """Look at every page and print what was said; 1 where one of them is not at its best."""
+    good = True
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        certificate = make_certificate(directory)
+        app = create_app(
+            Config(data_dir=directory / "data", cookie_secure=True, trusted_hosts=("localhost",))
+        )
+        stack.enter_context(closing(app.extensions["pixstore"]))
+        names = {
+            stack.enter_context(serving(as_first_page(app, page), certificate)): page.name
+            for page in pages(app)
+        }
+        scanner = subprocess.run(
+            ["node", HERE / "scan.mjs", *names],
+            env={**os.environ, "NODE_EXTRA_CA_CERTS": certificate[0]},
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        for line in scanner.stdout.splitlines():
+            said = json.loads(line)
+            is_good = said["grade"] == "A+" and said["score"] >= LOWEST_SCORE
+            good &= is_good
+            faults = "" if is_good else " ".join(said["failed"])
+            print(f"{said['grade']:3} {said['score']:4}  {names[said['address']]} {faults}")
+    return 0 if good and names else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
