@@ -48,7 +48,9 @@ class GalleryServer:
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
-            assert time.monotonic() < deadline, self.output.read_text()
+            if time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(self.output.read_text())
             time.sleep(0.05)
         return self
 

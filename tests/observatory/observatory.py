@@ -6,7 +6,6 @@ with the login that it needs, whose cookie is set there as the login itself set 
 the status of pages that say "not found" or "forbidden" is changed, because the scanner looks at no page that has it.
 """
 
-import datetime as dt
 import json
 import os
 import re
@@ -16,13 +15,9 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -35,6 +30,7 @@ sys.path.insert(0, os.fspath(HERE.parents[1]))
 from app import create_app  # noqa: E402 - the path comes first
 from pixstore.config import Config  # noqa: E402
 from pixstore.gallery import accounts  # noqa: E402
+from tests.certificates import make_certificate  # noqa: E402
 from tests.web.routes import TABLE, address, new_arguments  # noqa: E402
 
 PASSWORD = "a long and private sentence"
@@ -125,29 +121,6 @@ def serving(application: "WSGIApplication", certificate: tuple[str, str]) -> Ite
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def make_certificate(directory: Path) -> tuple[str, str]:
-    """Write a certificate for this machine, good for a day, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files = directory / "certificate.pem", directory / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return os.fspath(files[0]), os.fspath(files[1])
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, os.fspath(ROOT))
 
-from tests.reliability.harness import device_cut, sqlite_vfs  # noqa: E402 - the path comes first
+from tests.reliability.harness import device_cut, slow_clients, sqlite_vfs  # noqa: E402 - the path comes first
 from tests.reliability.harness.outcomes import Outcome, ProgramFailed, run_program  # noqa: E402
 
 CORPUS = Path(sys.prefix) / "torture" / "pillow" / "Tests" / "images"
@@ -56,6 +56,10 @@ def _needs_loop_devices() -> str | None:
 
 def _needs_root() -> str | None:
     return None if os.geteuid() == 0 else "needs root"
+
+
+def _needs_nginx() -> str | None:
+    return None if slow_clients.available() else "nginx is not installed"
 
 
 def _needs_vfs() -> str | None:
@@ -177,6 +181,16 @@ ROWS = [
         ("leaking_memory", "leaking_descriptors"),
         {"seconds": 6, "warm_up": 0.4},
         35,
+    ),
+    Row(
+        "slow clients",
+        "slow_clients",
+        {"connections": 300, "seconds": 10},
+        {},
+        ("no_proxy",),
+        {"seconds": 4},
+        5,
+        _needs_nginx,
     ),
     Row("large store", "large_store", {}, {"images": 100_000}, (), {}, 15),
     Row(
