@@ -36,6 +36,26 @@ def test_several_files_become_pictures(anna, gallery):
     assert "3 pictures have been added." in anna.get(answer.location).text
 
 
+@pytest.mark.parametrize("missing", range(8))
+def test_original_is_kept_wherever_its_form_is_cut(anna, gallery, missing):
+    """Bodies arrive in pieces of 64 KiB, and where such a piece ends within a form's last line, no byte is added."""
+    head = (
+        f'--cut\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{anna.token()}\r\n'
+        '--cut\r\nContent-Disposition: form-data; name="files"; filename="sea.jpg"\r\n\r\n'
+    ).encode()
+    end = b"\r\n--cut--\r\n"
+    image = jpeg()
+    # A JPEG may be followed by anything.
+    image += b"x" * (65536 - len(head) - len(image) - len(end) + missing)
+
+    answer = anna.client.post(
+        "/upload", data=head + image + end, content_type="multipart/form-data; boundary=cut"
+    )
+
+    assert answer.status_code == 303
+    assert gallery.load(Picture.get().original_id) == image
+
+
 def test_original_is_kept_byte_for_byte(anna, gallery):
     """What was uploaded is what the store gives back."""
     data = photo(orientation=6)

@@ -18,18 +18,15 @@ every browser does; ``repeated`` counts these. A form is never sent twice. One p
 """
 
 import http.client
-import io
 import json
 import re
+import secrets
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import NamedTuple, Self
 from urllib.parse import quote, urlencode
-
-from werkzeug.datastructures import FileStorage
-from werkzeug.test import encode_multipart
 
 from pixstore import wire
 from pixstore.crypto import unseal
@@ -359,13 +356,14 @@ class GalleryPerson:
 
 def encoded_form(fields: Mapping[str, str], files: Sequence[tuple[str, File]] = ()) -> tuple[str, bytes]:
     """Return the content type and the body of a form as browsers encode it; *files* are pairs of field and file."""
-    values: dict[str, object] = dict(fields)
-    for field in dict(files):
-        values[field] = [
-            FileStorage(io.BytesIO(data), filename=name) for f, (name, data) in files if f == field
-        ]
-    boundary, body = encode_multipart(values)
-    return f"multipart/form-data; boundary={boundary}", body
+    boundary = f"----{secrets.token_hex(16)}"
+    parts = [(f'name="{name}"', value.encode()) for name, value in fields.items()]
+    parts += [(f'name="{field}"; filename="{name}"', data) for field, (name, data) in files]
+    body = b"".join(
+        f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + data + b"\r\n"
+        for disposition, data in parts
+    )
+    return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
 
 
 def images(page: str) -> list[Shown]:
