@@ -8,6 +8,8 @@ from hypothesis import settings
 from pixstore.config import Config
 from pixstore.store import ImageStore
 from tests.clock import Clock
+from tests.gallery_server import GalleryServer
+from tests.log_watch import LogWatch
 
 # How long one example takes says nothing on a machine that does other things, too.
 settings.register_profile("any machine", deadline=None)
@@ -21,6 +23,19 @@ def _no_settings_of_this_machine(monkeypatch):
     """Keep ``PIXSTORE_*`` variables of whoever runs the tests out of them."""
     for name in [name for name in os.environ if name.startswith("PIXSTORE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_key_in_any_log():
+    """Fail the last test if a key that was used in any of them stands in a log, of this process or of a server."""
+    watch = LogWatch()
+    with watch.watching():
+        yield
+    for server in GalleryServer.started:
+        if server.output.exists() and server.data_dir.exists():
+            watch.read(server.output.read_text(errors="replace"))
+            watch.learn_store(server.data_dir)
+    assert not watch.found()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 30
@@ -18,6 +19,8 @@ START_SECONDS = 30
 
 class GalleryServer:
     """A running gallery; what it prints lies in *output*."""
+
+    started: ClassVar[list["GalleryServer"]] = []
 
     def __init__(self, directory: Path, **settings: str) -> None:
         self.data_dir = directory / "data"
@@ -33,6 +36,7 @@ class GalleryServer:
 
     def start(self) -> "GalleryServer":
         """Start it and wait until it answers."""
+        self.started.append(self)
         environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PIXSTORE_")},
             "HOST": "127.0.0.1",
