@@ -40,8 +40,11 @@ class StaticFiles:
 
     @cache  # noqa: B019 - there is one of these for the life of an application
     def integrity(self, name: str) -> str:
-        """Return what a browser has to find the file *name* to be (Subresource Integrity)."""
-        digest = hashlib.sha384((self.directory / name).read_bytes()).digest()
+        """Return what a browser has to find the file *name* to be (Subresource Integrity); nothing of one that is missing."""
+        path = self.directory / name
+        if not path.is_file():
+            return ""
+        digest = hashlib.sha384(path.read_bytes()).digest()
         return f"sha384-{base64.b64encode(digest).decode()}"
 
 

@@ -159,3 +159,8 @@ def test_pages_say_what_their_scripts_are(anna):
     assert len(scripts) == anna.get("/").text.count("<script") == 2
     for url, digest in scripts:
         assert hashlib.sha384(anna.get(url).data).digest() == base64.b64decode(digest)
+
+
+def test_a_missing_script_leaves_the_page(tmp_path):
+    """Where scripts are not installed, pages state nothing of them and work as they do without JavaScript."""
+    assert StaticFiles(tmp_path).integrity("vendor/htmx.min.js") == ""

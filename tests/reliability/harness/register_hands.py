@@ -112,7 +112,7 @@ class LibraryHand:
             proof=self.store.records([image_id]).get(image_id, record).stateless_proof,
             client_token=record.token if record.meta else None,
         ).to_bytes()
-        return _opened(payload, record)
+        return opened(payload, record)
 
 
 class GalleryLibraryHand(LibraryHand):
@@ -199,7 +199,8 @@ def _absence() -> Iterator[None]:
         raise
 
 
-def _opened(payload: bytes, record: ImageRecord) -> Look:
+def opened(payload: bytes, record: ImageRecord) -> Look:
+    """Return what an answer of the endpoint shows to somebody who has *record*."""
     answer = wire.decode(payload)
     if isinstance(answer, wire.Success):
         assert record.meta is not None

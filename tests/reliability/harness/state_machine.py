@@ -29,7 +29,7 @@ from pixstore.records import ImageRecord
 from pixstore.store import ImageStore
 from tests.reliability.harness.labelled import label_of, labelled
 from tests.reliability.harness.outcomes import Outcome, main
-from tests.reliability.harness.register import _opened
+from tests.reliability.harness.register_hands import opened
 from tests.reliability.harness.seeds import seeded
 from tests.reliability.harness.stores import quiet_store, settings_of
 
@@ -300,11 +300,10 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
     def _ask(self, held: ImageRecord, fresh: ImageRecord) -> None:
         payload = self.store.answer(held.id, proof=fresh.stateless_proof, client_token=held.token).to_bytes()
-        opened = _opened(payload, held)
-        assert opened is not None
-        assert opened == (
+        look = opened(payload, held)
+        assert look == (
             self.store.records([held.id])[held.id].token,
-            labelled_like(self.images[held.id], opened[1]),
+            labelled_like(self.images[held.id], look.image),
         )
 
     def _refused(self, call: Any) -> None:
