@@ -6,6 +6,7 @@
 HOST ?= 127.0.0.1
 PORT ?= 8000
 VENV ?= .venv
+ENGINES ?= firefox webkit
 
 python := $(VENV)/bin/python
 pip := $(python) -m pip --quiet --disable-pip-version-check install
@@ -19,7 +20,7 @@ export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test torture check format observatory bench bench-browser lock clean
+.PHONY: help install run test test-engines torture check format observatory audit bench bench-browser lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,11 +33,20 @@ run: install ## start the gallery on http://127.0.0.1:8000 (HOST=…, PORT=…)
 test: check node_modules/.native ## every check and every test, the real browser included (ARGS="-k name" for some)
 	@CHROMIUM=$$(scripts/ensure-browser $(VENV)) && export CHROMIUM && exec $(python) -m pytest $(ARGS)
 
+test-engines: $(VENV)/.dev static/vendor/.installed ## the browser tests in other engines (ENGINES="firefox webkit")
+	@for engine in $$(scripts/ensure-engines $(ENGINES)); do \
+	  echo "In $$engine"; \
+	  $(python) -m pytest tests/browser/module tests/browser/gallery --engine $$engine $(ARGS) || failed=1; \
+	done; scripts/ensure-engines $(ENGINES) >/dev/null && [ -z "$$failed" ]
+
 torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; 80 minutes (ARGS="--help")
 	@scripts/ensure-torture $(VENV) && exec $(python) tests/torture/run.py $(ARGS)
 
 observatory: $(VENV)/.dev tests/observatory/node_modules/.installed static/vendor/.installed ## grade every page's headers as MDN's HTTP Observatory does
 	@exec $(python) tests/observatory/observatory.py
+
+audit: build/audit/.installed ## look every pinned dependency up in the advisories of PyPI and npm
+	@scripts/ensure-npm $(VENV) && scripts/audit build/audit
 
 check: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## lint and types: ruff, mypy, tsc
 	@$(python) -m ruff check
@@ -57,7 +67,7 @@ bench-browser: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## time t
 
 lock: $(VENV)/.run ## compile requirements*.in and the package.json files again (ARGS=--upgrade)
 	@$(pip) uv==0.13.8
-	@for name in requirements requirements-dev requirements-node; do \
+	@for name in requirements requirements-dev requirements-node requirements-audit; do \
 	  $(python) -m uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command 'make lock' $(ARGS) --output-file $$name.txt $$name.in || exit; \
 	done
@@ -84,6 +94,12 @@ $(VENV)/.run: requirements.txt | $(python)
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@echo "Installing test tools"
 	@$(pip) --require-hashes -r $<
+	@touch $@
+
+build/audit/.installed: requirements-audit.txt | $(python)
+	@echo "Installing pip-audit"
+	@scripts/make-venv build/audit
+	@build/audit/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r $<
 	@touch $@
 
 # npm ci empties node_modules, marks included. Install scripts stay off: nothing here needs one.

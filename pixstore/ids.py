@@ -1,5 +1,5 @@
 """
-Image ids: ``dir:key`` or ``key``. Pure; imports only ``errors``.
+Image ids, ``dir:key`` or ``key``, and the names of blobs. Pure; imports only ``errors``.
 
 The key is 128 random bits in lower-case base32. ``dir`` is a namespace chosen by the caller, cleaned to ``[a-z0-9_-]``.
 Every id from outside passes ``check_image_id`` before it meets a path, a query or a header.
@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Callable
 
-from pixstore.errors import InvalidId
+from pixstore.errors import InvalidId, StorageError
 
 KEY_BYTES = 16
 MAX_DIRECTORY_LENGTH = 64
@@ -80,3 +80,15 @@ def new_blob_id(randbytes: RandomBytes = secrets.token_bytes) -> str:
 def is_blob_id(name: str) -> bool:
     """Tell whether *name* is one that ``new_blob_id`` could have made."""
     return _BLOB_ID.fullmatch(name) is not None
+
+
+def check_blob_id(name: str) -> str:
+    """
+    Return *name* if it is one that ``new_blob_id`` could have made.
+
+    Raises:
+        StorageError: If it is not. No other name ever meets a path.
+    """
+    if not is_blob_id(name):
+        raise StorageError("not the name of a blob")
+    return name

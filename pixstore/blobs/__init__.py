@@ -21,7 +21,8 @@ class BlobStore(Protocol):
     """
     Immutable objects, named once by a random blob id. Threads and processes may use one store at the same time.
 
-    Every method raises ``StorageError`` when the storage fails, ``StorageFull`` when there is no room.
+    Every method raises ``StorageError`` when the storage fails or the name is not that of a blob, ``StorageFull`` when there
+    is no room.
     """
 
     def put(self, blob_id: str, parts: Sequence[Buffer]) -> None:

@@ -24,7 +24,7 @@ from pixstore.files import (
     storage_errors,
     sync_directory,
 )
-from pixstore.ids import is_blob_id
+from pixstore.ids import check_blob_id, is_blob_id
 
 SHARD_DIGITS = 3
 
@@ -116,9 +116,7 @@ class LocalBlobs:
             self._durable_shards.add(shard)
 
     def _path(self, blob_id: str) -> Path:
-        if not is_blob_id(blob_id):
-            raise StorageError("not the name of a blob")
-        return self._objects / blob_id[:SHARD_DIGITS] / blob_id
+        return self._objects / check_blob_id(blob_id)[:SHARD_DIGITS] / blob_id
 
 
 def _write_durably(path: Path, parts: Sequence[Buffer]) -> None:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from pixstore.blobs import BlobInfo
 from pixstore.crypto import Buffer
 from pixstore.errors import BlobNotFound, StorageError
+from pixstore.ids import check_blob_id
 
 
 class MemoryBlobs:
@@ -20,19 +21,19 @@ class MemoryBlobs:
     def put(self, blob_id: str, parts: Sequence[Buffer]) -> None:
         """See ``BlobStore.put``."""
         blob = (b"".join(parts), time.time_ns() // 1_000_000)
-        if self._blobs.setdefault(blob_id, blob) is not blob:
+        if self._blobs.setdefault(check_blob_id(blob_id), blob) is not blob:
             raise StorageError(f"the blob {blob_id} exists already", name=blob_id)
 
     def open(self, blob_id: str) -> BinaryIO:
         """See ``BlobStore.open``."""
         try:
-            return io.BytesIO(self._blobs[blob_id][0])
+            return io.BytesIO(self._blobs[check_blob_id(blob_id)][0])
         except KeyError:
             raise BlobNotFound(blob_id) from None
 
     def delete(self, blob_id: str) -> bool:
         """See ``BlobStore.delete``."""
-        return self._blobs.pop(blob_id, None) is not None
+        return self._blobs.pop(check_blob_id(blob_id), None) is not None
 
     def blobs(self) -> Iterator[BlobInfo]:
         """See ``BlobStore.blobs``."""

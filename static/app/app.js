@@ -7,6 +7,7 @@ import { clearCache } from '../pixstore/index.js'
 import { watchDialog } from './dialog.js'
 import { keepFocus } from './focus.js'
 import { watchDeletions } from './forget.js'
+import { refreshKeptPages } from './kept.js'
 import { watchReplies } from './replies.js'
 import { showStorage } from './storage.js'
 import { enhanceUpload } from './upload.js'
@@ -17,6 +18,7 @@ const settings = JSON.parse(document.querySelector('meta[name="pixstore"]')?.get
 // Nobody is logged in (any more): nothing of anybody's pictures stays in this browser.
 if (!settings.cacheOwner) clearCache()
 
+refreshKeptPages()
 watchReplies()
 watchDialog()
 watchDeletions()

@@ -11,6 +11,7 @@
 import { deleteDB, openDB } from '../vendor/idb.js'
 
 /** @typedef {import('../vendor/idb.js').IDBPDatabase<any>} Database */
+/** @template {'readonly' | 'readwrite'} M @typedef {import('../vendor/idb.js').IDBPTransaction<any, any, M>} Transaction */
 
 /** How long a picture waits for IndexedDB before it is fetched instead. Opening may include an upgrade. */
 const OPEN_DEADLINE = 3000
@@ -25,6 +26,8 @@ export class Connection {
   #opening = null
   /** @type {unknown} */
   #refusal = null
+  /** @type {Set<{ abort(): void }>} */
+  #underWay = new Set()
   #wasOpen = false
   #startedOver = false
 
@@ -55,6 +58,23 @@ export class Connection {
       this.#forget(database)
       return work(await this.#open())
     }
+  }
+
+  /**
+   * Begins a transaction.
+   * @template {'readonly' | 'readwrite'} [M='readonly']
+   * @param {Database} database
+   * @param {string | string[]} stores
+   * @param {M} [mode]
+   * @param {IDBTransactionOptions} [options]
+   * @returns {Transaction<M>}
+   */
+  begin(database, stores, mode, options) {
+    const transaction = database.transaction(stores, mode, options)
+    this.#underWay.add(transaction)
+    const ended = () => this.#underWay.delete(transaction)
+    transaction.done.then(ended, ended)
+    return transaction
   }
 
   /** Deletes the database with everything in it, whatever its version and state. */
@@ -108,6 +128,7 @@ export class Connection {
     }
     this.#wasOpen = true
     this.#database = database
+    addEventListener('pagehide', ({ persisted }) => this.#leave(database, persisted), { once: true })
     return database
   }
 
@@ -136,10 +157,30 @@ export class Connection {
     return false
   }
 
+  /**
+   * A page that the browser keeps for "back" must hold up nobody meanwhile: in WebKit its connection does, and what it has
+   * under way. Should it come back, it opens another connection.
+   * @param {Database} database
+   * @param {boolean} isKept
+   */
+  #leave(database, isKept) {
+    if (isKept) for (const transaction of this.#underWay) abort(transaction)
+    this.#forget(database)
+  }
+
   /** @param {Database | null} database */
   #forget(database) {
     database?.close()
     if (this.#database === database) this.#database = null
+  }
+}
+
+/** @param {{ abort(): void }} transaction  */
+export function abort(transaction) {
+  try {
+    transaction.abort()
+  } catch {
+    // It has ended already.
   }
 }
 

@@ -367,6 +367,9 @@ export class PixstoreImageElement extends HTMLElement {
     const alt = this.getAttribute('alt')
     if (alt === null) this.#image.removeAttribute('alt')
     else this.#image.alt = alt
+    // Firefox takes an <img> for mere text until it has a source.
+    if (alt) this.#image.setAttribute('role', 'img')
+    else this.#image.removeAttribute('role')
   }
 
   /** What width and height say holds from the start, and yields to the page's style sheets, as it does for <img>. */
@@ -375,7 +378,8 @@ export class PixstoreImageElement extends HTMLElement {
     const rules = []
     if (width !== null) rules.push(`width: ${width}px`)
     if (width === null && height !== null) rules.push(`height: ${height}px`)
-    if (width && height) rules.push(`aspect-ratio: ${width} / ${height}`)
+    // Without the minimum WebKit makes room for the placeholder as well, a fraction of a pixel.
+    if (width && height) rules.push(`aspect-ratio: ${width} / ${height}`, 'min-height: 0')
     this.#size.replaceSync(`:host { ${rules.join('; ')} }`)
   }
 

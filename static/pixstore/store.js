@@ -11,7 +11,7 @@
  * Nothing is fetched, decrypted or waited for within a transaction. Durability is relaxed: what a crash takes can be
  * fetched again. A write counts when its transaction is complete.
  */
-import { Connection } from './connection.js'
+import { Connection, abort } from './connection.js'
 
 /** @typedef {import('./connection.js').Database} Database */
 /** @typedef {{ id: string, token: number, bytes: Blob }} Entry */
@@ -56,7 +56,7 @@ export class ImageStore {
    */
   totals(belongs) {
     return this.#connection.run(async (database) => {
-      const transaction = database.transaction([this.#names.uses, this.#names.about])
+      const transaction = this.#connection.begin(database, [this.#names.uses, this.#names.about])
       const [rows, about] = await Promise.all([
         transaction.objectStore(this.#names.uses).getAll(),
         transaction.objectStore(this.#names.about).get(ABOUT_KEY),
@@ -81,7 +81,7 @@ export class ImageStore {
    */
   read(ids, found) {
     return this.#connection.run(async (database) => {
-      const transaction = database.transaction(this.#names.images)
+      const transaction = this.#connection.begin(database, this.#names.images)
       const images = transaction.objectStore(this.#names.images)
       const reads = Array.from(ids, async (id) => found(id, await images.get(id)))
       await Promise.all([...reads, transaction.done])
@@ -94,7 +94,7 @@ export class ImageStore {
    */
   async has(id, belongs) {
     return this.#connection.run(async (database) => {
-      const transaction = database.transaction([this.#names.images, this.#names.about])
+      const transaction = this.#connection.begin(database, [this.#names.images, this.#names.about])
       const [key, about] = await Promise.all([
         transaction.objectStore(this.#names.images).getKey(id),
         transaction.objectStore(this.#names.about).get(ABOUT_KEY),
@@ -153,7 +153,7 @@ export class ImageStore {
   startEpoch(owner, epoch, keep) {
     return this.#change(async ({ images, uses, about }) => {
       if (keep(about)) return about
-      send(images.clear())
+      send(images.delete(IDBKeyRange.lowerBound(-Infinity))) // clear() leaves the pictures' files on disk in WebKit
       send(uses.clear())
       return Object.assign(about, { owner, epoch, images: 0, bytes: 0 })
     })
@@ -165,7 +165,7 @@ export class ImageStore {
    */
   noteUses(noted) {
     return this.#connection.run(async (database) => {
-      const transaction = database.transaction(this.#names.uses, 'readwrite', RELAXED)
+      const transaction = this.#connection.begin(database, this.#names.uses, 'readwrite', RELAXED)
       const uses = transaction.objectStore(this.#names.uses)
       const notes = Array.from(noted, async ([id, lastUsed]) => {
         /** @type {UseRow | undefined} */
@@ -226,7 +226,7 @@ export class ImageStore {
   #change(work, onlyDelete = false) {
     return this.#connection.run(async (database) => {
       const { images, uses, about } = this.#names
-      const transaction = database.transaction([images, uses, about], 'readwrite', RELAXED)
+      const transaction = this.#connection.begin(database, [images, uses, about], 'readwrite', RELAXED)
       const changing = async () => {
         const aboutStore = transaction.objectStore(about)
         /** @type {About | undefined} */
@@ -264,13 +264,4 @@ function sum(rows) {
  */
 function send(request) {
   request.catch(() => {})
-}
-
-/** @param {{ abort(): void }} transaction  */
-function abort(transaction) {
-  try {
-    transaction.abort()
-  } catch {
-    // It has ended already.
-  }
 }

@@ -51,6 +51,15 @@ class BlobStoreContract:
             assert blob.read(3) == b"pay"
             assert blob.read() == b"load"
 
+    @pytest.mark.parametrize(
+        "name", ("", "..", "../../x", "0a" * 15 + "0A", "0a" * 16 + "\0", "keyring.json")
+    )
+    def test_only_blob_ids_are_names(self, blobs, name):
+        """No other name ever meets a path."""
+        for call in (blobs.open, blobs.delete, lambda name: blobs.put(name, [b"x"])):
+            with pytest.raises(StorageError, match="not the name of a blob"):
+                call(name)
+
     def test_a_name_is_used_once(self, blobs):
         """A blob is never overwritten: the second put fails and the first blob stays."""
         blobs.put(NAME, [b"first"])

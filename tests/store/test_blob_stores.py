@@ -59,15 +59,6 @@ class TestLocalBlobs(BlobStoreContract):
         modes = {path.stat().st_mode & 0o777 for path in (root, *root.rglob("*"))}
         assert modes == {0o600, 0o700}
 
-    @pytest.mark.parametrize(
-        "name", ("", "..", "../../x", "0a" * 15 + "0A", "0a" * 16 + "\0", "keyring.json")
-    )
-    def test_only_blob_ids_are_names(self, blobs, name):
-        """No other name ever meets a path."""
-        for call in (blobs.open, blobs.delete, lambda name: blobs.put(name, [b"x"])):
-            with pytest.raises(StorageError, match="not the name of a blob"):
-                call(name)
-
     def test_foreign_files_are_no_blobs(self, blobs, root):
         """What somebody else put there is neither listed nor a problem."""
         blobs.put(NAME, [b"blob"])

@@ -4,7 +4,9 @@ import base64
 import hashlib
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Request, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Request
+
+from tests.browser.engines.locator import expect
 
 # The picture on the page and the file, drawn by the same browser, compared pixel by pixel.
 SAME_PIXELS = """async (element, base64) => {
@@ -29,6 +31,7 @@ SAME_PIXELS = """async (element, base64) => {
 CACHED_IDS = """async () => {
   const found = []
   for (const { name, version } of await indexedDB.databases()) {
+    if (!version) continue // just being made
     const database = await new Promise((resolve, reject) => {
       const request = indexedDB.open(name, version)
       request.onsuccess = () => resolve(request.result)

@@ -3,8 +3,8 @@
 import hashlib
 
 import pytest
-from playwright.sync_api import expect
 
+from tests.browser.engines.locator import expect
 from tests.browser.gallery.conftest import OWNER, PASSWORD
 from tests.browser.gallery.gallery_page import GalleryPage
 from tests.eventually import eventually

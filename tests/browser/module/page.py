@@ -6,6 +6,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page
 
+from tests.browser.engines.tab import Tab
 from tests.browser.module.server import STATIC, Endpoint
 
 # What docs/browser-module.md advises; it also makes these tests faster.
@@ -67,6 +68,21 @@ class ModulePage:
         """Evaluate *script*, a function of the module's exports and *argument*."""
         wrapped = f"async ([path, argument]) => ({script})(await import(path), argument)"
         return self.tab.evaluate(wrapped, [self.module, argument])
+
+    def runs_without_gesture(self, script: str) -> Any:
+        """Evaluate *script* as if nobody had clicked: what Playwright evaluates counts as a click."""
+        if not isinstance(self.tab, Page):
+            return self.runs(script)
+        called = {"expression": f"import('{self.module}').then({script})", "awaitPromise": True}
+        answer = self.tab.context.new_cdp_session(self.tab).send("Runtime.evaluate", called)
+        return answer["result"]["value"]
+
+    def image_names(self) -> list[str]:
+        """Return the names of the images that assistive software is told of."""
+        if isinstance(self.tab, Tab):
+            return self.tab.image_names()
+        images = [image.aria_snapshot() for image in self.tab.get_by_role("img").all()]
+        return [image.removeprefix("- img").strip(' "') for image in images]
 
     def waits_for(self, expression: str) -> Any:
         """Wait until *expression* is true in the page, and return it."""

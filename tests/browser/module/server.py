@@ -91,6 +91,8 @@ class Endpoint:
         self.payload_of: Callable[[str], bytes | None] = lambda _: None
         self.before_payload: Callable[[int], None] = lambda _: None
         self.takes_batches = True
+        self.posts_refused = 0
+        self.csp = CSP
         self.cors: dict[str, str] = {}
         self.logged_in = True
         self.clock = 1_700_000_000_000
@@ -171,6 +173,7 @@ class Handler(BaseHTTPRequestHandler):
         """Serve a batch of images, as a stream."""
         body = self.rfile.read(int(self.headers["content-length"]))
         if not self.endpoint.takes_batches:
+            self.endpoint.posts_refused += 1
             self.answer(404, b"not found", "text/plain")
             return
         images = json.loads(body)["images"]
@@ -236,7 +239,7 @@ class Handler(BaseHTTPRequestHandler):
     def _head(self, status: int, kind: str, headers: dict[str, str]) -> None:
         self.send_response(status)
         self.send_header("content-type", kind)
-        self.send_header("content-security-policy", CSP)
+        self.send_header("content-security-policy", self.endpoint.csp)
         self.send_header("x-content-type-options", "nosniff")
         for name, value in ({"cache-control": "no-store"} | self.endpoint.cors | headers).items():
             self.send_header(name, value)

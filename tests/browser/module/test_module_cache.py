@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.browser.conftest import chromium_with_files
 from tests.browser.module.page import ModulePage
 from tests.browser.module.server import eventually, picture
 
@@ -27,6 +28,10 @@ const all = (database, store) => new Promise((resolve, reject) => {
   request.onerror = () => reject(request.error)
 });
 """
+
+only_by_devtools = pytest.mark.not_in(
+    "firefox", "webkit", reason="the fault is caused by developer tools, which only Chromium lends to tests"
+)
 
 
 def rows(page: ModulePage, store: str = "images-uses") -> list[dict]:
@@ -195,6 +200,7 @@ def limit_storage(page: ModulePage, size: int) -> None:
     devtools.send("Storage.overrideQuotaForOrigin", {"origin": page.endpoint.url, "quotaSize": size})
 
 
+@only_by_devtools
 def test_a_full_disk_makes_room(new_page, endpoint):
     """When the browser refuses a write for want of space, the oldest images go and the write is done again."""
     page = new_page()
@@ -211,6 +217,7 @@ def test_a_full_disk_makes_room(new_page, endpoint):
     assert "a0" not in ids(page)
 
 
+@only_by_devtools
 def test_a_disk_with_no_room_at_all(new_page, endpoint):
     """Where not even one picture can be kept, pictures are shown uncached."""
     page = new_page().opens()
@@ -222,6 +229,7 @@ def test_a_disk_with_no_room_at_all(new_page, endpoint):
     assert page.gets(endpoint.record("a"))[0]
 
 
+@only_by_devtools
 def test_part_of_the_quota_stays_free(new_page, endpoint):
     """The cache does not grow into the last tenth of what the browser grants."""
     page = new_page().opens()
@@ -235,23 +243,17 @@ def test_part_of_the_quota_stays_free(new_page, endpoint):
     assert 1 <= page.cached()["images"] <= 4
 
 
+@pytest.mark.not_in("webkit", reason="WebKitGTK has no navigator.storage; persistCache() gives false")
 def test_storage_is_made_persistent_only_by_a_gesture(new_page):
     """persistCache() asks the browser from within a click, and never of its own accord."""
     page = new_page()
     page.tab.add_init_script(
-        "window.asked = 0; StorageManager.prototype.persist = async () => { window.asked += 1; return true }"
+        """window.asked = 0
+        if (window.StorageManager) StorageManager.prototype.persist = async () => { window.asked += 1; return true }"""
     )
     page.opens("<button>keep</button>")
 
-    # Not by Playwright's evaluate(), which counts as a gesture.
-    unasked = page.tab.context.new_cdp_session(page.tab).send(
-        "Runtime.evaluate",
-        {
-            "expression": f"import('{page.module}').then((module) => module.persistCache())",
-            "awaitPromise": True,
-        },
-    )
-    assert unasked["result"]["value"] is False
+    assert page.runs_without_gesture("({ persistCache }) => persistCache()") is False
     assert page.tab.evaluate("() => window.asked") == 0
 
     page.runs(
@@ -451,6 +453,7 @@ def test_a_lost_connection_is_opened_again(page, endpoint):
     assert page.tab.evaluate("() => connections.length") == 4
 
 
+@only_by_devtools
 def test_the_database_deleted_under_a_live_page(page, endpoint):
     """Somebody empties the site's storage while the page is open: pictures keep coming, and a reload caches again."""
     record = endpoint.add("a")
@@ -484,6 +487,19 @@ def test_an_aborted_write(page, endpoint):
     assert all(page.gets(endpoint.add("b"), endpoint.add("c")))
     assert page.cached()["images"] == 1
     assert ids(page) == {"a"}
+
+
+def test_a_page_that_was_left_holds_up_nobody(page, endpoint):
+    """A page that the browser keeps for "back" is in no later page's way: going from page to page, each one caches."""
+    for number in range(1, 7):
+        page.opens(path=f"/{number}")
+        page.gets(endpoint.add(f"a{number}"), *map(endpoint.record, endpoint.images))
+        assert page.cached()["images"] == number
+
+    page.tab.go_back()
+    page.waits_for("location.pathname === '/5'")
+    page.gets(endpoint.add("new"))
+    assert page.cached()["images"] == 7
 
 
 def test_a_tab_closed_while_writing(new_page, endpoint):
@@ -628,14 +644,12 @@ def test_encrypted_mode_with_damaged_ciphertext(page, endpoint):
 @contextmanager
 def profile(browser, folder):
     """Run a browser that keeps its files in *folder*, and close it."""
-    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    context = browser.browser_type.launch_persistent_context(
-        folder, executable_path=path, args=["--no-sandbox"]
-    )
-    try:
-        yield context
-    finally:
-        context.close()
+    if hasattr(browser, "profile"):
+        with browser.profile(folder) as context:
+            yield context
+    else:
+        with chromium_with_files(browser, folder) as context:
+            yield context
 
 
 def found_in(folder, secrets: dict[bytes, str]) -> set[str]:
@@ -666,8 +680,9 @@ def test_no_key_in_the_browsers_files(browser, endpoint, tmp_path, mode):
         page = ModulePage(context, endpoint).opens()
         script = f"""async (key) => {{
           {RAW}
-          const store = (await raw('{DATABASE}')).transaction('images', 'readwrite').objectStore('images')
-          await new Promise((done) => {{ store.put({{ id: 'z', view: Uint8Array.from(key) }}).onsuccess = done }})
+          const written = (await raw('{DATABASE}')).transaction('images', 'readwrite')
+          written.objectStore('images').put({{ id: 'z', view: Uint8Array.from(key) }})
+          await new Promise((done) => {{ written.oncomplete = done }})
         }}"""
         page.tab.evaluate(script, list(endpoint.images["a0"].key))
     assert found_in(tmp_path, secrets) == {"a0"}

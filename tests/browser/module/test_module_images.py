@@ -3,8 +3,9 @@
 import base64
 
 import pytest
-from playwright.sync_api import Error, Route
+from playwright.sync_api import Error
 
+from tests.browser.engines.tab import INSECURE_HOST
 from tests.browser.module.server import UPDATED, eventually, picture
 
 
@@ -388,17 +389,9 @@ def test_clearing_the_cache(page, endpoint):
 
 def test_plain_http_is_explained(new_page, endpoint):
     """On an insecure page there is a sentence that says what is wrong, and no TypeError."""
-    page = new_page()
-
-    def from_here(route: Route) -> None:
-        route.fulfill(
-            response=route.fetch(url=route.request.url.replace("http://pixstore.test", endpoint.url))
-        )
-
-    page.tab.route("http://pixstore.test/**", from_here)
-    page.opens(
+    page = new_page().opens(
         '<pixstore-image image-id="a" token="1" proof="p" alt="A house"></pixstore-image>',
-        origin="http://pixstore.test",
+        origin=endpoint.url.replace("127.0.0.1", INSECURE_HOST),
         config={"cacheOwner": "u1"},
     )
 
