@@ -117,7 +117,8 @@ def restore(
     """
     Make the store that *config* names out of the backup in *directory*, and open every image to verify it.
 
-    Run again after an interruption, it goes on. Rows in *passing_tables* do not make a database a used one.
+    Run again after an interruption, it goes on; once the database is in place a deep ``check`` does what is left. Rows in
+    *passing_tables* do not make a database a used one.
 
     Raises:
         BackupRefused: If *config* names a store that has a database or blobs, or *directory* holds no whole backup.
@@ -159,7 +160,8 @@ def _refuse_restore(config: Config, directory: Path, passing_tables: Collection[
         has_blobs and not _was_interrupted(config, directory)
     ):
         raise BackupRefused(
-            f"there is a store in {config.data_dir} already: move it away, or restore somewhere else"
+            f"there is a store in {config.data_dir} already: move it away, or restore somewhere else. If it is what a "
+            "restore put there that was interrupted while it opened the images, check --deep opens them"
         )
 
 

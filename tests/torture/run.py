@@ -203,6 +203,15 @@ ROWS = [
         15,
     ),
     Row(
+        "commands under load",
+        "commands_load",
+        {"clients": 4, "kills": 3},
+        {"images": 10_000},
+        ("impatient_sweep", "retire_keys_early"),
+        {"images": 200, "clients": 2, "kills": 0, "only": ["sweep", "re-encrypt"]},
+        15,
+    ),
+    Row(
         "bad images",
         "bad_images",
         {"corpus": os.fspath(CORPUS) if CORPUS.is_dir() else None},

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from app import create_app
 from pixstore.gallery import accounts, pictures
 from pixstore.gallery.models import Picture
-from tests.images import jpeg
+from tests.images import jpeg, png
 from tests.web.visitor import PASSWORD, Visitor
 
 HOUR = 60 * 60_000
@@ -119,6 +120,26 @@ def test_sweep_stops_where_everything_would_go(app, anna, add_pictures, gallery,
     assert result.exit_code == 1
     assert "rebuild it" in result.stderr
     assert len(list(config.blobs_path.glob("objects/*/*"))) == 4
+
+
+@pytest.mark.parametrize(("recorded", "goes"), ((30, True), (3, False)), ids=("right", "wrong"))
+def test_sweep_asks_for_the_right_database(run, gallery, now, recorded, goes):
+    """A few orphans go, also where every image was written today; orphans that outnumber the images stay, and it says why."""
+    orphans = [f"{number:032x}" for number in range(25)]
+    for orphan in orphans:
+        gallery.blobs.put(orphan, [b"left by a crash"])
+        os.utime(gallery.blobs._path(orphan), (0, 0))
+    for number in range(recorded):
+        gallery.save(png(seed=number))
+    now.forward(-now() + gallery.blobs._objects.stat().st_mtime_ns // 1_000_000)
+
+    result = run("sweep")
+
+    assert result.exit_code == (0 if goes else 1)
+    assert (
+        "25 orphaned blobs" if goes else "25 blobs have no record, and the database knows of 3 images"
+    ) in result.output
+    assert any(gallery.blobs._path(orphan).exists() for orphan in orphans) is not goes
 
 
 def test_rebuild_brings_back_a_lost_database(anna, add_pictures, gallery, config, reopened):

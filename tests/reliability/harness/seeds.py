@@ -222,6 +222,18 @@ def retire_keys_early() -> Iterator[None]:
 
 
 @contextmanager
+def impatient_sweep() -> Iterator[None]:
+    """Every blob is taken for one of long ago, also that of an upload which is not over."""
+    usual = LocalBlobs.blobs
+
+    def blobs(blobs: LocalBlobs) -> Iterator[Any]:
+        return (blob._replace(put_at=0) for blob in usual(blobs))
+
+    with mock.patch.object(LocalBlobs, "blobs", blobs):
+        yield
+
+
+@contextmanager
 def trusting_decoder() -> Iterator[None]:
     """The size an image announces is not looked at, and what a decoder raises comes through."""
 
@@ -250,6 +262,7 @@ SEEDS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         token_stands_still,
         short_proofs,
         retire_keys_early,
+        impatient_sweep,
         trusting_decoder,
     )
 }
