@@ -3,14 +3,14 @@
 
 import { spawn } from 'node:child_process'
 import { webcrypto } from 'node:crypto'
-import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const bench = new URL('../../bench/', import.meta.url)
-const { customEndpointHelper, getImageRecord, initPixstoreBackend, saveImage, updateImage } = await import(
+const { customEndpointHelper, deleteImage, getImageRecord, initPixstoreBackend, saveImage, updateImage } = await import(
   new URL('node_modules/pixstore/backend/index.js', bench)
 )
 const Database = createRequire(bench)('better-sqlite3')
@@ -19,16 +19,16 @@ const PIXEL = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==', 'base64')
 const IMAGES = 40
 
-const init = (directory) =>
+const init = (directory, port) =>
   initPixstoreBackend({
     imageFormats: ['png', 'webp', 'jpg', 'jpeg'],
     imageRootDir: join(directory, 'images'),
     databasePath: join(directory, 'images.sqlite'),
     statelessKeyWindowLength: 300_000,
-    defaultEndpointEnabled: false,
+    defaultEndpointEnabled: Boolean(port),
     defaultEndpointRoute: '/pixstore-image',
     defaultEndpointListenHost: '127.0.0.1',
-    defaultEndpointListenPort: 1,
+    defaultEndpointListenPort: port ?? 1,
     accessControlAllowOrigin: '*',
     errorHandlingMode: 'throw',
   })
@@ -143,13 +143,54 @@ const swapped = async (directory) => {
   return `row and file put in another's place: image one shows: ${await shown(one.id)}`
 }
 
+const outside = async (directory) => {
+  const file = join(directory, 'other.pixstore-image')
+  await saveImage(labelled('one')) // makes the folder of the images
+  writeFileSync(file, 'an image of another store')
+  await deleteImage('../other').catch(() => {})
+  return `deleteImage('../other'): an image of another store is ${existsSync(file) ? 'there' : 'gone'}`
+}
+
+const restarted = async (directory) => {
+  const { id, statelessProof } = await saveImage(labelled('kept'))
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), 'answer', directory, id, statelessProof])
+  const state = Number(await new Promise((resolve) => child.stdout.once('data', resolve)))
+  return `restart: a proof of a moment ago is ${state === 0 || state === 1 ? 'good' : `refused (state ${state})`}`
+}
+
+const atRest = async (directory) => {
+  const { meta } = await saveImage(labelled('secret'))
+  const files = readdirSync(directory).filter((name) => name.startsWith('images.sqlite'))
+  const written = Buffer.concat(files.map((name) => readFileSync(join(directory, name))))
+  const isThere = written.includes(meta.key) || written.includes(Buffer.from(meta.key, 'base64'))
+  return `keys at rest: the key of an image is ${isThere ? '' : 'not '}readable in the database`
+}
+
+const oneRequest = async (directory) => {
+  const port = 20_000 + Math.floor(Math.random() * 20_000)
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), 'serve', directory, port], { stdio: 'ignore' })
+  const ended = new Promise((resolve) => child.once('exit', () => resolve('has ended')))
+  const ask = (path) => fetch(`http://127.0.0.1:${port}/pixstore-image/${path}`).then(() => true, () => false)
+  while (!(await ask('nobody'))) await sleep(50)
+  await ask('%')
+  const fate = await Promise.race([ended, sleep(2000).then(() => 'serves on')])
+  child.kill('SIGKILL')
+  return `GET /pixstore-image/%: the server ${fate}`
+}
+
 if (process.argv[2] === 'write') {
   await write(process.argv[3])
+} else if (process.argv[2] === 'answer') {
+  init(process.argv[3])
+  process.stdout.write(String((await customEndpointHelper(process.argv[4], undefined, process.argv[5]))[0]))
+} else if (process.argv[2] === 'serve') {
+  init(process.argv[3], Number(process.argv[4]))
+  setInterval(() => {}, 1000) // its endpoint alone keeps no process alive
 } else {
   const directory = mkdtempSync(join(tmpdir(), 'npm-pixstore-'))
   console.warn = console.error = () => {}
   init(directory)
-  for (const test of [killed, atOnce, read, busy, swapped]) {
+  for (const test of [killed, atOnce, read, busy, swapped, outside, restarted, atRest, oneRequest]) {
     try {
       console.log(await test(directory))
     } catch (error) {
