@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pixstore.crypto import KEY_SIZE
-from pixstore.errors import ImageNotFound, PixstoreError
+from pixstore.errors import BlobNotFound, ImageNotFound, PixstoreError
 from pixstore.keyring import Keyring
 from pixstore.keyring_files import (
     commit_master_key,
@@ -119,8 +119,14 @@ def _rows_after(store: ImageStore, active: str, after: str) -> list[Image]:
 def _move(store: ImageStore, image_id: str) -> bool:
     """Write a new version of the image with the same content; an update that comes meanwhile is tried again after."""
     while True:
-        with store.unit_of_work() as work:
-            blob_id = work.reseal(image_id)
+        try:
+            with store.unit_of_work() as work:
+                blob_id = work.reseal(image_id)
+        except BlobNotFound as missing:
+            row = store.rows([image_id]).get(image_id)
+            if row is not None and row.blob_id == missing.name:
+                raise
+            continue  # it was replaced or deleted, and removed, before it could be read
         if blob_id is None:
             return False
         if work.records:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pixstore import crypto
+from pixstore import crypto, rotation
 from pixstore.blobs.memory import MemoryBlobs
 from pixstore.errors import (
     DecryptionFailed,
@@ -467,6 +467,35 @@ def test_a_reader_gives_up_in_the_end(store, monkeypatch):
 
     with pytest.raises(StorageError, match="faster than it can be read"):
         store.load(record.id)
+
+
+@pytest.mark.parametrize("change", ("update", "delete"))
+def test_re_encryption_that_loses_the_race_has_nothing_to_report(store, monkeypatch, change):
+    """Row read, then replaced or deleted, and removed: the newer version stays, and nothing is said to be missing."""
+    record = store.save(images.png())
+    rotation.rotate_store_key(store)
+    open_blob = store.blobs.open
+
+    def changed_meanwhile(blob_id):
+        monkeypatch.setattr(store.blobs, "open", open_blob)
+        store.update(record.id, images.jpeg()) if change == "update" else store.delete(record.id)
+        store.reap()
+        return open_blob(blob_id)
+
+    monkeypatch.setattr(store.blobs, "open", changed_meanwhile)
+
+    assert rotation.re_encrypt(store).failed == {}
+    assert store.exists(record.id) is (change == "update")
+
+
+def test_re_encryption_names_an_image_whose_blob_is_missing(store):
+    """A blob that is really gone is no race: it is reported, once."""
+    record = store.save(images.png())
+    blob_id = _row(store, record.id).blob_id
+    store.blobs.delete(blob_id)
+    rotation.rotate_store_key(store)
+
+    assert rotation.re_encrypt(store).failed == {record.id: f"the blob {blob_id} is missing"}
 
 
 # --- details, texts, secrets
