@@ -24,9 +24,10 @@ def run(tries: int = 20_000, flipped: int = 20, seed: str | None = None) -> Outc
         judge = _Judge(chance, outcome)
         for _ in range(flipped):
             judge.every_bit()
-        while outcome.amount < tries:
+        flips = outcome.amount
+        for _ in range(tries):
             judge.forged()
-    outcome.words = f"{outcome.amount} forged proofs"
+    outcome.words = f"{tries} forged proofs, {flips} single bits of {flipped} others"
     return outcome
 
 
