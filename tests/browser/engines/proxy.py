@@ -22,6 +22,7 @@ class Proxy(ThreadingTCPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def __init__(self, scripts: list[str]) -> None:
         super().__init__(("127.0.0.1", 0), Passing)
@@ -80,7 +81,7 @@ class Passing(StreamRequestHandler):
             return  # either side has hung up, and so does this one
 
     def _pass_on(self, server: socket.socket, url: str, *, is_page: bool) -> None:
-        page = b""
+        begun = b""
         while True:
             ready, _, _ = select.select([server, self.connection], [], [])
             if self.connection in ready and not self.connection.recv(1):
@@ -88,15 +89,17 @@ class Passing(StreamRequestHandler):
             if server not in ready:
                 continue
             data = server.recv(65536)
-            if is_page:
-                page += data
-            else:
-                self.connection.sendall(data)
             if not data:
                 break
-        if is_page and page:
-            self.server.statuses[url] = int(page.split(b" ", 2)[1])
-            self.connection.sendall(_with_script(page))
+            if is_page or HEAD_END not in begun:
+                begun += data
+                if not is_page and HEAD_END in begun:
+                    self.connection.sendall(_last_answer(begun))
+            else:
+                self.connection.sendall(data)
+        if is_page and begun:
+            self.server.statuses[url] = int(begun.split(b" ", 2)[1])
+            self.connection.sendall(_with_script(_last_answer(begun)))
 
     def _answer_script(self) -> None:
         script = "\n".join(f"{{ {one} }}" for one in self.server.scripts).encode()
@@ -114,6 +117,12 @@ def _length(head: bytes) -> int:
 def _without(head: bytes, *names: bytes) -> bytes:
     lines = head.split(b"\r\n")
     return b"\r\n".join(line for line in lines if line.partition(b":")[0].lower() not in names)
+
+
+def _last_answer(answer: bytes) -> bytes:
+    """Say that no other follows on this connection, or the browser may already be asking for one."""
+    head, _, body = answer.partition(HEAD_END)
+    return _without(head, b"connection", b"keep-alive") + b"\r\nConnection: close" + HEAD_END + body
 
 
 def _with_script(answer: bytes) -> bytes:
