@@ -268,6 +268,19 @@ def test_storage_is_made_persistent_only_by_a_gesture(new_page):
 # --- what befalls the database ---
 
 
+def test_a_browser_that_cannot_promise_storage(new_page, endpoint):
+    """Where there is no navigator.storage, persistCache() says no, and pictures are cached all the same."""
+    page = new_page()
+    page.tab.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'storage', { get: () => undefined })"
+    )
+    page.opens()
+
+    assert page.runs("({ persistCache }) => persistCache()") is False
+    page.gets(endpoint.add("a"))
+    assert page.cached()["images"] == 1
+
+
 @pytest.mark.parametrize(
     "damage",
     [
