@@ -38,7 +38,7 @@ FEW_ORPHANS = 20
 
 
 class TooManyOrphans(PixstoreError):
-    """Blobs without a record outnumber the images: the database is more likely wrong than the blobs."""
+    """Most blobs have no record: the database is more likely wrong than the blobs."""
 
 
 class DatabaseInUse(PixstoreError):
@@ -103,28 +103,29 @@ def sweep(store: ImageStore, *, force: bool = False, progress: Progress = _no_pr
     Remove blobs that no record names and that are older than any upload can last (``orphan_grace``).
 
     Raises:
-        TooManyOrphans: If more blobs would go than there are images, which a lost or wrong database explains better;
-            *force* goes on.
+        TooManyOrphans: If most blobs would go, which a lost or wrong database explains better; *force* goes on.
     """
     while store.reap():
         pass
     before = store.now() - store.config.orphan_grace
-    orphans = list(_unnamed(store, [blob.blob_id for blob in store.blobs.blobs() if blob.put_at < before]))
+    all_blobs = [blob for blob in store.blobs.blobs() if blob.put_at < before]
+    orphans = list(_unnamed(store, [blob.blob_id for blob in all_blobs]))
     if not force:
-        _refuse_mass_removal(store, len(orphans))
+        _refuse_mass_removal(store, len(orphans), len(all_blobs))
     for done, blob_id in enumerate(orphans, start=1):
         store.blobs.delete(blob_id)
         progress(done, len(orphans))
     return SweepReport(len(orphans), store.blobs.discard_unfinished(before=before))
 
 
-def _refuse_mass_removal(store: ImageStore, orphans: int) -> None:
+def _refuse_mass_removal(store: ImageStore, orphans: int, blobs: int) -> None:
     with store.connected():
-        images = store.models.image.select().count()
-    if orphans > images and (orphans > FEW_ORPHANS or not images):
+        has_images = store.models.image.select().exists()
+    if orphans and (not has_images or (orphans > FEW_ORPHANS and orphans * 2 > blobs)):
         raise TooManyOrphans(
-            f"{orphans} blobs have no record, and the database knows of {images} images. Is it the right one? "
-            "If it was lost, rebuild it; if the blobs are really to go, sweep with force"
+            f"{orphans} of the {blobs} blobs older than PIXSTORE_ORPHAN_GRACE have no record. Is this the right database? "
+            "If it was lost, rebuild it; if it is the right one and its images are younger than that, sweep again later; "
+            "if the blobs are really to go, sweep with force"
         )
 
 
@@ -158,7 +159,7 @@ def check(
     A check that was interrupted goes on where it was with *resume*.
 
     Raises:
-        TooManyOrphans: If *repair* would remove more blobs than there are images.
+        TooManyOrphans: If *repair* would remove most blobs.
     """
     return _Check(store, deep=deep, repair=repair).run(resume=resume, progress=progress)
 
@@ -172,9 +173,9 @@ class _Check:
 
     def run(self, *, resume: bool, progress: Progress) -> CheckReport:
         report, after = _load_state(self._state) if resume else (CheckReport(), "")
-        orphans = self._find_orphans(report)
+        orphans, old_blobs = self._find_orphans(report)
         if self._repair:
-            _refuse_mass_removal(self._store, len(orphans))
+            _refuse_mass_removal(self._store, len(orphans), old_blobs)
         spares = self._spares(orphans) if self._repair else {}
         image = self._store.models.image
         with self._store.connected():
@@ -257,8 +258,8 @@ class _Check:
             start = file.read(64)
         return any(formats.detect(start[skipped:]) for skipped in range(3))
 
-    def _find_orphans(self, report: CheckReport) -> list[str]:
-        """Return the orphans older than any upload can last: younger ones may still get their record."""
+    def _find_orphans(self, report: CheckReport) -> tuple[list[str], int]:
+        """Return the orphans older than any upload can last (younger ones may still get their record), of how many."""
         before = self._store.now() - self._store.config.orphan_grace
         old = []
         report.blobs = 0
@@ -266,7 +267,7 @@ class _Check:
             report.blobs += 1
             if blob.put_at <= before:
                 old.append(blob.blob_id)
-        return list(_unnamed(self._store, old))
+        return list(_unnamed(self._store, old)), len(old)
 
     def _add_orphans(self, orphans: list[str], report: CheckReport) -> None:
         for blob_id in _unnamed(self._store, orphans):  # again: a repair may have given one its record

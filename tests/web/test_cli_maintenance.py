@@ -122,24 +122,28 @@ def test_sweep_stops_where_everything_would_go(app, anna, add_pictures, gallery,
     assert len(list(config.blobs_path.glob("objects/*/*"))) == 4
 
 
-@pytest.mark.parametrize(("recorded", "goes"), ((30, True), (3, False)), ids=("right", "wrong"))
-def test_sweep_asks_for_the_right_database(run, gallery, now, recorded, goes):
-    """A few orphans go, also where every image was written today; orphans that outnumber the images stay, and it says why."""
-    orphans = [f"{number:032x}" for number in range(25)]
+@pytest.mark.parametrize(("old", "young", "goes"), ((30, 0, True), (3, 0, False), (3, 30, False)))
+def test_sweep_asks_for_the_right_database(run, gallery, now, old, young, goes):
+    """
+    Orphans that outnumber the images of their age stay, and it says why.
+
+    Whoever lost the database and went on uploading has many images in the new one, and none of the old.
+    """
+    orphans = [gallery.blobs._path(f"{number:032x}") for number in range(25)]
     for orphan in orphans:
-        gallery.blobs.put(orphan, [b"left by a crash"])
-        os.utime(gallery.blobs._path(orphan), (0, 0))
-    for number in range(recorded):
+        gallery.blobs.put(orphan.name, [b"left by a crash"])
+    aged = [_blob_path(gallery, gallery.save(png(seed=number)).id) for number in range(old)]
+    for file in (*orphans, *aged):
+        os.utime(file, (0, 0))
+    for number in range(young):
         gallery.save(png(seed=number))
     now.forward(-now() + gallery.blobs._objects.stat().st_mtime_ns // 1_000_000)
 
     result = run("sweep")
 
     assert result.exit_code == (0 if goes else 1)
-    assert (
-        "25 orphaned blobs" if goes else "25 blobs have no record, and the database knows of 3 images"
-    ) in result.output
-    assert any(gallery.blobs._path(orphan).exists() for orphan in orphans) is not goes
+    assert ("25 orphaned blobs" if goes else f"25 of the {25 + old} blobs older than") in result.output
+    assert any(orphan.exists() for orphan in orphans) is not goes
 
 
 def test_rebuild_brings_back_a_lost_database(anna, add_pictures, gallery, config, reopened):
