@@ -31,8 +31,6 @@ def _bind() -> str:
 bind = _bind()
 
 
-# Two processes keep two cores busy and survive the death of one; the threads wait for disk, database and network.
-# SQLite has one writer at a time, so more processes help reading only.
 class Worker(ThreadWorker):
     """Told to stop, it finishes what it was asked, and waits a second only for connections on which nobody asks anything.
 
@@ -62,6 +60,8 @@ class Worker(ThreadWorker):
 
 
 worker_class = Worker
+# Two processes keep two cores busy and survive the death of one; the threads wait for disk, database and network.
+# SQLite has one writer at a time, so more processes help reading only.
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 threads = int(os.environ.get("WEB_THREADS") or 8)
 

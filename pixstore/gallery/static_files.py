@@ -38,7 +38,6 @@ class StaticFiles:
         """Return the URL of the file *name*, a path relative to the directory."""
         return url_for("static_files.send", version=self.version, name=name)
 
-    @cache  # noqa: B019 - there is one of these for the life of an application
     def integrity(self, name: str) -> str:
         """Return what a browser has to find the file *name* to be (Subresource Integrity); nothing of one that is missing."""
         path = self.directory / name
@@ -52,7 +51,9 @@ def init_app(app: Flask, directory: Path) -> None:
     """Serve *directory*, and give templates ``static(name)``, ``integrity(name)`` and ``static_modules``."""
     files = StaticFiles(directory)
     app.extensions["pixstore.static_files"] = files
-    app.jinja_env.globals.update(static=files.url, integrity=files.integrity, static_modules=files.modules)
+    app.jinja_env.globals.update(
+        static=files.url, integrity=cache(files.integrity), static_modules=files.modules
+    )
     app.register_blueprint(blueprint)
 
 
