@@ -43,7 +43,7 @@ torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the tho
 	@scripts/ensure-torture $(VENV) && exec $(python) tests/torture/run.py $(ARGS)
 
 observatory: $(VENV)/.dev tests/observatory/node_modules/.installed static/vendor/.installed ## grade every page's headers as MDN's HTTP Observatory does
-	@exec $(python) tests/observatory/observatory.py
+	@exec $(python) -m tests.observatory.observatory
 
 audit: build/audit/.installed ## look every pinned dependency up in the advisories of PyPI and npm
 	@scripts/ensure-npm $(VENV) && scripts/audit build/audit

@@ -21,18 +21,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from app import create_app
+from pixstore.config import Config
+from pixstore.gallery import accounts
+from tests.certificates import make_certificate
+from tests.web.routes import TABLE, address, new_arguments
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, os.fspath(HERE.parents[1]))
-
-from app import create_app  # noqa: E402 - the path comes first
-from pixstore.config import Config  # noqa: E402
-from pixstore.gallery import accounts  # noqa: E402
-from tests.certificates import make_certificate  # noqa: E402
-from tests.web.routes import TABLE, address, new_arguments  # noqa: E402
-
 PASSWORD = "a long and private sentence"
 LOWEST_SCORE = 140
 

@@ -17,6 +17,15 @@ LOADED = "document.querySelector('pixstore-image').naturalWidth === 30"
 PRIVATE = {"browser.privatebrowsing.autostart": True}
 
 
+def in_profiles_of(start_firefox, start_webkit):
+    """Run a test in a profile of each engine that is installed, started like that."""
+    starts = [
+        pytest.param(start_firefox, marks=has_firefox, id="firefox"),
+        pytest.param(start_webkit, marks=has_webkit, id="webkit"),
+    ]
+    return pytest.mark.parametrize("context", starts, indirect=True)
+
+
 @pytest.fixture
 def endpoint():
     """A server for one test."""
@@ -40,14 +49,7 @@ def shows(page: ModulePage, record: dict) -> None:
     page.cached()
 
 
-@pytest.mark.parametrize(
-    "context",
-    [
-        pytest.param(firefox.firefox, marks=has_firefox, id="firefox"),
-        pytest.param(webkit.webkit, marks=has_webkit, id="webkit"),
-    ],
-    indirect=True,
-)
+@in_profiles_of(firefox.firefox, webkit.webkit)
 def test_cold_and_warm_in_every_engine(context, endpoint):
     """The element shows a picture, names it, and takes it from the cache the next time."""
     page = ModulePage(context, endpoint)
@@ -61,14 +63,7 @@ def test_cold_and_warm_in_every_engine(context, endpoint):
     assert page.complaints == []
 
 
-@pytest.mark.parametrize(
-    "context",
-    [
-        pytest.param(lambda: firefox.firefox(settings=PRIVATE), marks=has_firefox, id="firefox"),
-        pytest.param(lambda: webkit.webkit(private=True), marks=has_webkit, id="webkit"),
-    ],
-    indirect=True,
-)
+@in_profiles_of(lambda: firefox.firefox(settings=PRIVATE), lambda: webkit.webkit(private=True))
 def test_a_private_window(context, endpoint):
     """In a private window pictures are shown, each time, whether the engine lets them be cached or not."""
     page = ModulePage(context, endpoint)
