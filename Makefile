@@ -20,7 +20,7 @@ export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test test-engines torture check format observatory audit bench bench-browser lock clean
+.PHONY: help install run test test-engines torture check format observatory audit readme bench bench-browser lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ check: $(VENV)/.dev node_modules/.dev static/vendor/.installed ## lint and types
 format: $(VENV)/.dev ## write Python as ruff formats it
 	@$(python) -m ruff check --fix
 	@$(python) -m ruff format
+
+readme: $(VENV)/.run ## write the settings table of the README again
+	@$(python) scripts/readme-settings
 
 bench: $(VENV)/.run bench/node_modules/.installed ## time this store beside npm's pixstore (ARGS="--help")
 	@exec $(python) bench/run.py $(ARGS)

@@ -7,57 +7,15 @@ line win over this file. docs/deployment.md says what belongs in front of it.
 """
 
 import os
-import re
-import selectors
-import sys
-import time
-from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
-from gunicorn import glogging
-from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData
-from gunicorn.workers.gthread import ThreadWorker
+from pixstore.gallery.serving import PathLogger, Worker
 
 wsgi_app = "app:app"
 
-
-def _bind() -> str:
-    host = os.environ.get("HOST") or "127.0.0.1"
-    port = os.environ.get("PORT") or "8000"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-bind = _bind()
-
-
-class Worker(ThreadWorker):
-    """Told to stop, it finishes what it was asked, and waits a second only for connections on which nobody asks anything.
-
-    Browsers and proxies keep idle connections open for a minute; a restart would take as long. But whoever was told that
-    a connection stays open may be sending the next request on it already: for that second, such requests are answered.
-    """
-
-    def finish_request(self, conn, fs):
-        """Keep a connection if its answer, written before this worker was told to stop, said so."""
-        is_kept = not fs.cancelled() and fs.exception() is None and fs.result() is True
-        if self.alive or not is_kept:
-            super().finish_request(conn, fs)
-            return
-        conn.sock.setblocking(False)
-        conn.set_timeout()
-        self.keepalived_conns.append(conn)
-        next_request = partial(self.on_client_socket_readable, conn)
-        self.poller.register(conn.sock, selectors.EVENT_READ, next_request)
-
-    def wait_for_and_dispatch_events(self, timeout):
-        """Let idle connections expire soon, once this worker has been told to stop."""
-        if not self.alive:
-            soon = time.monotonic() + 1
-            for connection in (*self.keepalived_conns, *self.pending_conns):
-                connection.timeout = min(connection.timeout, soon)
-        super().wait_for_and_dispatch_events(min(timeout, 1))
-
+_host = os.environ.get("HOST") or "127.0.0.1"
+_port = os.environ.get("PORT") or "8000"
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
 
 worker_class = Worker
 # Two processes keep two cores busy and survive the death of one; the threads wait for disk, database and network.
@@ -88,42 +46,8 @@ umask = 0o077
 # Nobody needs to steer the server through a socket; signals do.
 control_socket_disable = True
 
-# Proxy headers are the application's business (PIXSTORE_PROXY_HOPS); here they are believed from nobody unless named.
+# Proxy headers are the application's business (PIXSTORE_PROXY_HOPS). Here they are believed from nobody but those named.
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "")
-
-
-# The link that makes the owner's account carries its token in the path.
-_TOKEN_IN_PATH = re.compile(r"^(/setup/).+", re.DOTALL)
-
-# What reading a body raises where the client broke off, or sent chunks that are none.
-_BROKEN_BODY = (ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData)
-
-
-class PathLogger(glogging.Logger):
-    """Log method, path, status, size and time, and nothing else: a query or a header may carry a secret."""
-
-    def exception(self, msg, *args, **kwargs):
-        """Log a traceback where the server is at fault; for a client that sends nonsense, a line is enough."""
-        error = sys.exception()
-        if isinstance(error, _BROKEN_BODY):
-            self.warning("The rest of a body could not be read: %s", type(error).__name__)
-        else:
-            super().exception(msg, *args, **kwargs)
-
-    def atoms(self, resp, req, environ, request_time):  # noqa: ARG002 - the signature is gunicorn's
-        """Return what an access log line may contain, whatever its format asks for."""
-        return {
-            "h": environ.get("REMOTE_ADDR") or "-",
-            "m": environ["REQUEST_METHOD"],
-            # Quoted again, so that no path can write a line of its own into the log.
-            "U": quote(
-                _TOKEN_IN_PATH.sub(r"\1*", environ.get("PATH_INFO", "")), safe="/*", encoding="latin-1"
-            ),
-            "s": str(resp.status).split(None, 1)[0],
-            "B": resp.sent,
-            "M": round(request_time.total_seconds() * 1000),
-        }
-
 
 logger_class = PathLogger
 accesslog = os.environ.get("ACCESS_LOG", "-") or None
@@ -132,6 +56,6 @@ access_log_format = "%(h)s %(m)s %(U)s %(s)s %(B)s B %(M)s ms"
 
 def post_fork(server, worker):  # noqa: ARG001 - the signature is gunicorn's
     """Drop database connections that came through the fork, which happens only where someone turns preload_app on."""
-    inherited = getattr(worker.app.callable, "extensions", {}).get("pixstore")
-    if inherited is not None:
-        inherited.database.dispose()
+    store = getattr(worker.app.callable, "extensions", {}).get("pixstore")
+    if store is not None:
+        store.after_fork()

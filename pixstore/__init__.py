@@ -11,6 +11,7 @@ from pixstore.errors import (
     ConfigError,
     DatabaseUnavailable,
     DecryptionFailed,
+    ImageChanged,
     ImageNotFound,
     ImageRejected,
     InvalidId,
@@ -23,7 +24,8 @@ from pixstore.errors import (
     WireError,
 )
 from pixstore.records import ImageMeta, ImageRecord
-from pixstore.store import ImageStore, UnitOfWork
+from pixstore.store import ImageStore
+from pixstore.unit_of_work import UnitOfWork
 
 __all__ = [
     "BlobFormatError",
@@ -32,6 +34,7 @@ __all__ = [
     "ConfigError",
     "DatabaseUnavailable",
     "DecryptionFailed",
+    "ImageChanged",
     "ImageMeta",
     "ImageNotFound",
     "ImageRecord",

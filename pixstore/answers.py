@@ -1,9 +1,9 @@
-"""The answer of the image endpoint before it is bytes: a short head and an open blob. Imports only ``wire``."""
+"""A question to the image endpoint, and its answer before it is bytes: a short head and an open blob. Imports only ``wire``."""
 
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, Self
 
 from pixstore.wire import Refusal, WireState, encode
 
@@ -13,18 +13,31 @@ CHUNK_SIZE = 256 * 1024
 SHORTER = "the blob became shorter while it was read"
 
 
+class Question(NamedTuple):
+    """What a client asks: which image, by what permission, and which version it has already."""
+
+    image_id: str | None
+    proof: str | None
+    client_token: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    One wire payload: *head*, then *blob_size* bytes of *blob* from where it stands. Close it after use.
+    One wire payload: *head*, then *blob_size* bytes of *blob* from its current position. Close it after use.
 
-    A Success payload has no head: from its place on, the blob is the payload, and a server can send it from the file.
+    A Success payload has no head: from that position on, the blob is the payload, and a server can send it from the file.
     """
 
     state: WireState
     head: bytes = field(repr=False)
     blob: BinaryIO | None = None
     blob_size: int = 0
+
+    @classmethod
+    def of_state(cls, state: WireState) -> Self:
+        """Return the answer that is *state* alone, without an image."""
+        return cls(state, encode(Refusal(state)))
 
     @property
     def size(self) -> int:
@@ -47,7 +60,7 @@ class Answer:
             self.close()
 
     def to_bytes(self) -> bytes:
-        """Return the whole payload, and close the blob. Where it cannot be read, that is the answer."""
+        """Return the whole payload, and close the blob. If the blob cannot be read, the payload says so."""
         try:
             body = b"" if self.blob is None else self.blob.read(self.blob_size)
             if len(body) != self.blob_size:
@@ -63,8 +76,3 @@ class Answer:
         """Close the blob."""
         if self.blob is not None:
             self.blob.close()
-
-
-def refusal(state: WireState) -> Answer:
-    """Return an answer of *state* alone."""
-    return Answer(state, encode(Refusal(state)))

@@ -11,9 +11,9 @@ is asked for.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from pixstore.answers import CHUNK_SIZE, Answer
+from pixstore.answers import CHUNK_SIZE, Answer, Question
 from pixstore.errors import PixstoreError
 from pixstore.store import ImageStore
 from pixstore.wire import TOKEN_LIMIT, batch_length
@@ -30,14 +30,6 @@ _TOKEN_DIGITS = len(str(TOKEN_LIMIT))
 
 class BadRequest(PixstoreError):
     """The body of a batch request is not what it must be. Answered with 400 and these words."""
-
-
-class Question(NamedTuple):
-    """What a client asks for one image."""
-
-    image_id: str | None
-    proof: str | None
-    client_token: int | None
 
 
 class ImageEndpoint:

@@ -7,6 +7,7 @@ Every error the library raises on purpose. This module imports nothing.
     ├── UnreadableFile        the file with the image cannot be read
     ├── InvalidId             not an image id, or no usable directory
     ├── ImageNotFound         no such image                           .image_id
+    ├── ImageChanged          another version came in between         .image_id
     ├── WireError             bytes are not a wire payload
     ├── BlobFormatError       bytes are not a sealed blob
     ├── KeyringError          keyring missing, damaged, or the wrong master key
@@ -63,6 +64,14 @@ class ImageNotFound(PixstoreError):
 
     def __init__(self, image_id: str) -> None:
         super().__init__(f"there is no image {image_id!r}")
+        self.image_id = image_id
+
+
+class ImageChanged(PixstoreError):
+    """The image was updated in the meantime, so the version that was to be replaced is not the current one."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(f"the image {image_id!r} was changed in the meantime")
         self.image_id = image_id
 
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
+from pixstore.crypto import Buffer
 from pixstore.decoding import open_image, room_for
 from pixstore.errors import BlobFormatError, ImageRejected, RejectionReason
 
@@ -41,28 +42,32 @@ class ImageLimits(NamedTuple):
     max_pixels: int = 100_000_000
 
 
-class ImageInfo(NamedTuple):
-    """What the bytes of an image say: format name, and width and height in pixels as stored (before orientation)."""
+class InspectedImage(NamedTuple):
+    """
+    The bytes of an image, and what they say of themselves: format name, width and height in pixels as stored.
 
+    Whoever has one need not inspect the bytes again. A viewer may turn the image: see the orientation in its metadata.
+    """
+
+    data: bytes
     format: str
     width: int
     height: int
+
+    def __repr__(self) -> str:
+        return f"<InspectedImage {self.format} {self.width} x {self.height}, {len(self.data)} bytes>"
 
 
 def list_faults(names: Sequence[str]) -> list[str]:
     """Return what is wrong with *names* as a configured list of formats, a sentence each."""
     faults = []
     if tuple(names[: len(DEFAULT_FORMATS)]) != DEFAULT_FORMATS:
-        faults.append(
-            f"image_formats: the list must start {','.join(DEFAULT_FORMATS)}; others may be appended"
-        )
+        faults.append(f"the list must start {','.join(DEFAULT_FORMATS)}; others may be appended")
     unknown = [name for name in names if name not in MIME_TYPES]
     if unknown:
-        faults.append(
-            f"image_formats: {', '.join(map(repr, unknown))} unknown; known are {', '.join(MIME_TYPES)}"
-        )
+        faults.append(f"{', '.join(map(repr, unknown))} unknown; known are {', '.join(MIME_TYPES)}")
     if len(set(names)) != len(names):
-        faults.append("image_formats: a format is named twice")
+        faults.append("a format is named twice")
     return faults
 
 
@@ -83,13 +88,15 @@ def format_of_byte(byte: int, names: Sequence[str]) -> str:
     return names[byte - 1]
 
 
-def inspect(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:  # noqa: B008 - immutable
+def inspect(data: Buffer, limits: ImageLimits = ImageLimits()) -> InspectedImage:  # noqa: B008 - immutable
     """
-    Return what *data* is, having checked that it is a whole image within *limits*.
+    Check that *data* is a whole image within *limits*, and return it with what it says of itself.
 
     Raises:
         ImageRejected: Naming the first thing that is wrong.
     """
+    if isinstance(data, bytearray | memoryview):
+        data = bytes(data)  # its owner may change it at any time
     if not isinstance(data, bytes):
         _reject("not_an_image", f"an image must be bytes, not {type(data).__name__}")
     if not data:
@@ -107,7 +114,7 @@ def inspect(data: bytes, limits: ImageLimits = ImageLimits()) -> ImageInfo:  # n
             f"{name.upper()} images are not accepted here, only {_listed(limits.formats)}",
         )
     width, height = _PROBES[name](data, limits.max_pixels)
-    return ImageInfo(name, width, height)
+    return InspectedImage(data, name, width, height)
 
 
 def detect(data: bytes) -> str | None:

@@ -1,16 +1,17 @@
 """
 Where the master key and the keyring lie, and how they come to be. Imports ``blobs``, ``config``, ``files``, ``keyring``.
 
-A first start makes both. A later start that misses one of them stops with an error: making a new one would leave every
-image unreadable.
+A first start makes both. A later start that misses one of them stops with an error: a new one would leave every image
+unreadable. ``CurrentKeyring`` keeps the keyring of an open store up to date with what other processes do to it.
 """
 
 import base64
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pixstore.blobs import BlobStore
 from pixstore.config import Config, decode_master_key
@@ -22,7 +23,51 @@ from pixstore.keyring import Keyring
 MASTER_KEY_FILE = "master.key"
 PENDING_SUFFIX = ".next"
 
+_T = TypeVar("_T")
+
 logger = logging.getLogger(__name__)
+
+
+class CurrentKeyring:
+    """The keyring of an open store. Another process may change it at any time."""
+
+    def __init__(self, config: Config, blobs: BlobStore, now: Callable[[], int], *, in_use: bool) -> None:
+        """Open the keyring, or make it at a first start; raises as ``open_keyring`` does."""
+        self._config, self._blobs, self._now = config, blobs, now
+        self._stamp = _stamp(config)  # taken first: a file that is replaced meanwhile is read again
+        self._keyring = open_keyring(config, blobs, now=now(), in_use=in_use)
+
+    def latest(self) -> Keyring:
+        """Return the keyring, read again if its file was replaced: new versions go under the newest store key."""
+        stamp = _stamp(self._config)
+        if stamp != self._stamp:
+            self._read_again()
+            self._stamp = stamp
+        return self._keyring
+
+    def use(self, work: Callable[[Keyring], _T]) -> _T:
+        """Return what *work* makes of the keyring. If a key is missing, read the keyring again: it may have been rotated."""
+        try:
+            return work(self._keyring)
+        except KeyringError:
+            self._read_again()
+            return work(self._keyring)
+
+    def secret(self, label: str) -> bytes:
+        """Return 32 bytes for the one purpose that *label* names, the same in every process."""
+        return self._keyring.secret(label)
+
+    def _read_again(self) -> None:
+        self._keyring = open_keyring(self._config, self._blobs, now=self._now(), in_use=True)
+
+
+def _stamp(config: Config) -> tuple[int, int] | None:
+    """Return what changes whenever the file of the keyring is replaced, or ``None`` where it cannot be told."""
+    try:
+        status = config.keyring_path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def open_keyring(config: Config, blobs: BlobStore, *, now: int, in_use: bool) -> Keyring:
@@ -80,15 +125,6 @@ def keyring_lock(config: Config) -> Iterator[None]:
             make_directory(config.data_dir)
             held.enter_context(locked(config.data_dir / "keyring.lock"))
         yield
-
-
-def keyring_stamp(config: Config) -> tuple[int, int] | None:
-    """Return what changes whenever the file of the keyring is replaced, or ``None`` where it cannot be told."""
-    try:
-        status = config.keyring_path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
 
 
 def read_document(config: Config, blobs: BlobStore) -> bytes | None:

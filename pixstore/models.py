@@ -1,36 +1,26 @@
 """
-The Peewee models of the store, and how a database is opened and brought up to date. Imports ``config``, ``errors``,
-``files``.
+The store's tables and the queries on them. Imports ``database``, ``errors`` and what a sound row is made of.
 
-Models are declared without a database. ``StoreModels(database)`` makes the ones of one database, so several stores can
-be open in one process.
+Models are declared without a database. ``StoreModels(database)`` makes those of one database, so several stores can be open
+in one process.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import peewee
-from playhouse.db_url import connect as connect_url
-from playhouse.migrations import Runner
-from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
 from pixstore.config import Config
 from pixstore.crypto import IV_SIZE, TAG_SIZE, WRAPPED_KEY_SIZE
-from pixstore.errors import DatabaseUnavailable, RecordDamaged, StorageFull
-from pixstore.files import locked, make_directory, storage_errors
+from pixstore.database import apply_migrations, close_database, connect, connected, lock_rows
+from pixstore.errors import RecordDamaged
 from pixstore.ids import is_blob_id
 from pixstore.wire import TOKEN_LIMIT
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_TABLE = "pixstore_migration"
-MIGRATION_LOCK = 0x7069787374  # "pixst", the key of PostgreSQL's advisory lock
-
-BUSY_TIMEOUT = 15
-"""Seconds a write waits for others: SQLite's queue is unfair, so the longest wait is far above the usual one."""
-
-MAX_CONNECTIONS = 64
 
 
 class Image(peewee.Model):
@@ -52,24 +42,6 @@ class Image(peewee.Model):
     class Meta:
         table_name = "image"
 
-    def require_sound(self) -> None:
-        """
-        Check that the row holds what a store has written: SQLite would keep anything.
-
-        Raises:
-            RecordDamaged: If it does not.
-        """
-        numbers = (self.token, self.size, self.payload_offset, self.payload_size, self.written_at)
-        sealed = ((self.wrapped_key, WRAPPED_KEY_SIZE), (self.iv, IV_SIZE), (self.tag, TAG_SIZE))
-        is_sound = (
-            all(type(number) is int and 0 <= number < TOKEN_LIMIT for number in numbers)
-            and all(isinstance(value, bytes | memoryview) and len(value) == size for value, size in sealed)
-            and all(isinstance(text, str) for text in (self.format, self.blob_id, self.store_key_id))
-            and is_blob_id(self.blob_id)
-        )
-        if not is_sound:
-            raise RecordDamaged(self.id)
-
 
 class DeadBlob(peewee.Model):
     """A blob that no record names any more and that is still to be removed: no restart forgets it."""
@@ -82,7 +54,7 @@ class DeadBlob(peewee.Model):
 
 
 class Hold(peewee.Model):
-    """Somebody (a backup) who needs dead blobs to stay until a time; no restart and no crash holds them for ever."""
+    """Somebody (a backup) who needs dead blobs to stay until a time. A holder that crashes holds them no longer than that."""
 
     name = peewee.TextField(primary_key=True)
     until = peewee.BigIntegerField()
@@ -91,21 +63,87 @@ class Hold(peewee.Model):
         table_name = "hold"
 
 
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """One row of the table ``image``, its values checked."""
+
+    id: str
+    token: int
+    format: str
+    size: int
+    blob_id: str
+    payload_offset: int
+    payload_size: int
+    store_key_id: str
+    wrapped_key: bytes = field(repr=False)
+    iv: bytes = field(repr=False)
+    tag: bytes = field(repr=False)
+    written_at: int
+
+    @classmethod
+    def from_values(cls, values: Sequence[Any]) -> Self:
+        """
+        Return the row whose columns are *values*.
+
+        Raises:
+            RecordDamaged: If no store has written them. SQLite keeps any type in any column.
+        """
+        plain: list[Any] = [bytes(value) if isinstance(value, memoryview) else value for value in values]
+        row = cls(*plain)
+        numbers = (row.token, row.size, row.payload_offset, row.payload_size, row.written_at)
+        sealed = ((row.wrapped_key, WRAPPED_KEY_SIZE), (row.iv, IV_SIZE), (row.tag, TAG_SIZE))
+        is_sound = (
+            all(type(number) is int and 0 <= number < TOKEN_LIMIT for number in numbers)
+            and all(isinstance(value, bytes) and len(value) == size for value, size in sealed)
+            and all(isinstance(text, str) for text in (row.format, row.blob_id, row.store_key_id))
+            and is_blob_id(row.blob_id)
+        )
+        if not is_sound:
+            raise RecordDamaged(row.id)
+        return row
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the columns by name."""
+        return {name: getattr(self, name) for name in _COLUMNS}
+
+
+class CurrentVersion(NamedTuple):
+    """What a row says of its current version, not checked: a damaged row can still be deleted."""
+
+    blob_id: str
+    token: int
+
+
+_COLUMNS = tuple(column.name for column in fields(ImageRow))
+
 _Model = TypeVar("_Model", bound=peewee.Model)
 
 
 class StoreModels:
-    """The models of the store, bound to one database."""
+    """The models of the store, bound to one database, and the queries that more than one module needs."""
 
     def __init__(self, database: peewee.Database) -> None:
-        self.image: type[Image] = _bound(Image, database)
-        self.dead_blob: type[DeadBlob] = _bound(DeadBlob, database)
-        self.hold: type[Hold] = _bound(Hold, database)
+        self.database = database
+        self.image: type[Image] = bound_model(Image, database)
+        self.dead_blob: type[DeadBlob] = bound_model(DeadBlob, database)
+        self.hold: type[Hold] = bound_model(Hold, database)
 
+    def read_images(self, image_ids: Collection[str]) -> dict[str, ImageRow | RecordDamaged]:
+        """Return the rows of those images that exist, in one query. Where a row is damaged, the error stands in its place."""
+        if not image_ids:
+            return {}
+        with connected(self.database):
+            found = self.database.execute(self._images(self.image.id.in_(list(image_ids)))).fetchall()
+        return {values[0]: _checked(values) for values in found}
 
-def _bound(model: type[_Model], database: peewee.Database) -> type[_Model]:
-    meta = type("Meta", (), {"database": database, "table_name": model._meta.table_name})
-    return type(model.__name__, (model,), {"Meta": meta})
+    def lock_image(self, image_id: str) -> CurrentVersion | None:
+        """Return the current version of the image, or ``None``; nobody else can change it until the transaction ends."""
+        version = self.image.select(self.image.blob_id, self.image.token).where(self.image.id == image_id)
+        values = self.database.execute(lock_rows(version, self.database)).fetchone()
+        return None if values is None else CurrentVersion(*values)
+
+    def _images(self, condition: Any) -> Any:
+        return self.image.select(*(getattr(self.image, name) for name in _COLUMNS)).where(condition)
 
 
 def open_database(config: Config) -> peewee.Database:
@@ -115,76 +153,23 @@ def open_database(config: Config) -> peewee.Database:
     Raises:
         DatabaseUnavailable: If it cannot be reached or read.
     """
-    with translated_errors(), storage_errors(f"the database {config.sqlite_path} cannot be used"):
-        database = _connect(config)
+    database = connect(config)
+    try:
         apply_migrations(database, MIGRATIONS, MIGRATION_TABLE)
+    except BaseException:
+        close_database(database)
+        raise
     return database
 
 
-def _connect(config: Config) -> peewee.Database:
-    if config.database_url is not None:
-        url = "postgresql+pool" + config.database_url[config.database_url.index("://") :]
-        pool = {"max_connections": MAX_CONNECTIONS, "timeout": BUSY_TIMEOUT}
-        opened: peewee.Database = connect_url(url, unquote_password=True, unquote_user=True, **pool)
-        return opened
-    make_directory(config.sqlite_path.parent)
-    return PooledSqliteDatabase(
-        str(config.sqlite_path),
-        max_connections=MAX_CONNECTIONS,
-        timeout=BUSY_TIMEOUT,
-        check_same_thread=False,  # the pool lends a connection to one thread at a time, not always to the same
-        lock_type="IMMEDIATE",  # a deferred transaction that turns into a write fails at once when another writes
-        pragmas=[
-            ("journal_mode", "wal"),
-            ("synchronous", "full"),  # with NORMAL a power cut undoes commits whose old blob is already gone
-            ("foreign_keys", 1),
-            ("secure_delete", 1),
-            ("busy_timeout", BUSY_TIMEOUT * 1000),
-        ],
-    )
-
-
-def apply_migrations(database: peewee.Database, directory: Path, table_name: str) -> list[str]:
-    """Bring the schema of *database* up to date from *directory*, one process at a time; return what was applied."""
-    with _alone(database), database.connection_context():
-        applied: list[str] = Runner(database, str(directory), table_name=table_name).up()
-        return applied
-
-
-@contextmanager
-def _alone(database: peewee.Database) -> Iterator[None]:
-    if isinstance(database, peewee.SqliteDatabase):
-        # Before the first connection: turning a new file to WAL fails at once where two do it together.
-        with locked(Path(f"{database.database}.lock")):
-            yield
-        return
-    with database.connection_context():
-        database.execute_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
-        try:
-            yield
-        finally:
-            database.execute_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn the driver's complaints about the database itself into errors of this library."""
+def _checked(values: Sequence[Any]) -> ImageRow | RecordDamaged:
     try:
-        yield
-    except (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError) as error:
-        if "full" in str(error) or "No space" in str(error):
-            raise StorageFull(f"there is no room for the database: {error}") from error
-        raise DatabaseUnavailable(f"the database is not available: {error}") from error
-    except MaxConnectionsExceeded as error:
-        raise DatabaseUnavailable("every connection to the database is in use") from error
-    except peewee.DatabaseError as error:
-        if (
-            type(error) is not peewee.DatabaseError
-        ):  # IntegrityError and its kind speak of the data, not the database
-            raise
-        raise DatabaseUnavailable(f"the database is damaged: {error}") from error
+        return ImageRow.from_values(values)
+    except RecordDamaged as error:
+        return error
 
 
-def lock_rows(query: Any, database: peewee.Database) -> Any:
-    """Return *query* locking its rows where the database locks rows; SQLite's write transaction is one lock already."""
-    return query.for_update() if database.for_update else query
+def bound_model(model: type[_Model], database: peewee.Database) -> type[_Model]:
+    """Return *model* as a class of its own that belongs to *database*."""
+    meta = type("Meta", (), {"database": database, "table_name": model._meta.table_name})
+    return cast("type[_Model]", type(model.__name__, (model,), {"Meta": meta}))

@@ -1,8 +1,8 @@
 """
-Work that can wait, done by one background thread. Imports only the standard library.
+Removing the blobs of replaced and deleted images, soon but not at once. Imports ``models``, ``blobs``, ``database``.
 
-Freeing the disk blocks of a replaced image can cost milliseconds, so the request that replaced it does not wait for it.
-What is to be removed stands in the database; the thread only decides when.
+Freeing the disk blocks of an image can cost milliseconds, so the request that replaced it does not wait for it. The
+database says what is to be removed, so a restart forgets nothing. A background thread decides when.
 """
 
 import logging
@@ -10,25 +10,56 @@ import os
 import threading
 from collections.abc import Callable
 
+from pixstore.blobs import BlobStore
+from pixstore.database import connected
+from pixstore.errors import StorageError
+from pixstore.models import StoreModels
+
 DELAY = 0.2
-"""Seconds between the first call for work and the work, so that many removals share one transaction."""
+"""Seconds between the first call of ``wake`` and the work, so that many removals share one transaction."""
+
+BATCH = 200
 
 logger = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Calls *work* soon after ``wake``, until it returns 0. The thread starts when first needed, also after a fork."""
+    """Removes dead blobs. Its thread starts when it is first needed, and again after a fork."""
 
-    def __init__(self, work: Callable[[], int]) -> None:
-        self._work = work
+    def __init__(self, models: StoreModels, blobs: BlobStore, now: Callable[[], int]) -> None:
+        self._models = models
+        self._blobs = blobs
+        self._now = now
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._process = 0
 
+    def reap(self) -> int:
+        """Remove one batch of dead blobs; return how many are gone. While somebody holds them, it is none."""
+        dead_blob, hold, database = self._models.dead_blob, self._models.hold, self._models.database
+        with connected(database):
+            dead = [row.blob_id for row in dead_blob.select().order_by(dead_blob.dead_at).limit(BATCH)]
+            # Read the dead blobs before the holds: a backup needs only what was still alive when its hold began.
+            if hold.select().where(hold.until > self._now()).exists():
+                return 0
+        gone = [blob_id for blob_id in dead if self._remove(blob_id)]
+        failed = set(dead).difference(gone)
+        if dead:
+            with connected(database), database.atomic():
+                dead_blob.delete().where(dead_blob.blob_id.in_(gone)).execute()
+                if failed:  # they go to the end of the queue, so they do not hold up the others
+                    dead_blob.update(dead_at=self._now()).where(dead_blob.blob_id.in_(failed)).execute()
+        return len(gone)
+
+    def drain(self) -> None:
+        """Remove every dead blob that can be removed now."""
+        while self.reap():
+            pass
+
     def wake(self) -> None:
-        """Ask for the work to be done soon. It never raises: what asks for it was committed already."""
+        """Ask for ``drain`` to run soon. It never raises: whoever asks has committed already."""
         with self._lock:
             if self._process != os.getpid():  # threads do not survive a fork
                 self._awake, self._stopped = threading.Event(), threading.Event()
@@ -42,7 +73,7 @@ class Reaper:
         self._awake.set()
 
     def close(self) -> None:
-        """Stop the thread; work in hand is finished first."""
+        """Stop the thread. Work that it has begun is finished first."""
         with self._lock:
             thread = self._thread if self._process == os.getpid() else None
             self._thread, self._process = None, 0
@@ -57,11 +88,18 @@ class Reaper:
             awake.wait()
             if not stopped.wait(DELAY):
                 awake.clear()
-                self._drain()
+                self._drain_or_log()
 
-    def _drain(self) -> None:
+    def _drain_or_log(self) -> None:
         try:
-            while self._work():
-                pass
+            self.drain()
         except Exception:
-            logger.exception("removing replaced images failed; it is tried again later")
+            logger.exception("replaced images could not be removed; it is tried again later")
+
+    def _remove(self, blob_id: str) -> bool:
+        try:
+            self._blobs.delete(blob_id)
+        except StorageError:
+            logger.exception("the blob %s could not be removed; it is tried again later", blob_id)
+            return False
+        return True

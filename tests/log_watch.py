@@ -67,10 +67,10 @@ class LogWatch(logging.Handler):
                 store.close()
 
     def _learn(self, store: ImageStore) -> None:
-        keyring = store.current_keyring()
+        keyring = store.parts.keyring.latest()
         self.keys |= {key.secret for key in keyring.store_keys.values()} | {keyring.service_secret}
         with store.connected():
-            for row in store.models.image.select():
+            for row in store.parts.models.image.select():
                 record = store.record(row.id)
                 if record is not None and record.meta is not None:
                     self.keys.add(base64.b64decode(record.meta.key))

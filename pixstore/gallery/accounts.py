@@ -9,11 +9,10 @@ import unicodedata
 
 from peewee import IntegrityError
 
-from pixstore.gallery import albums, passwords, sessions
+from pixstore.gallery import Gallery, albums, passwords, sessions
 from pixstore.gallery.errors import InvalidInput, NotThere
 from pixstore.gallery.models import User
 from pixstore.ids import new_key
-from pixstore.store import ImageStore
 
 MAX_NAME_LENGTH = 40
 _NAME = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?")
@@ -52,7 +51,7 @@ def check_new_password(password: str, *, name: str, field: str = "password") -> 
     return password
 
 
-def create_user(store: ImageStore, name: str, password: str, *, is_owner: bool = False) -> User:
+def create_user(gallery: Gallery, name: str, password: str, *, is_owner: bool = False) -> User:
     """
     Make an account with its default album.
 
@@ -62,16 +61,16 @@ def create_user(store: ImageStore, name: str, password: str, *, is_owner: bool =
     name = clean_name(name)
     password_hash = passwords.hash_password(check_new_password(password, name=name))
     try:
-        with store.database.atomic():
-            return add_user(store, name, password_hash=password_hash, is_owner=is_owner)
+        with gallery.transaction():
+            return add_user(gallery, name, password_hash=password_hash, is_owner=is_owner)
     except IntegrityError:
         raise InvalidInput("name", f"There is already an account called {name}.") from None
 
 
-def add_user(store: ImageStore, name: str, *, password_hash: str = "", is_owner: bool = False) -> User:
+def add_user(gallery: Gallery, name: str, *, password_hash: str = "", is_owner: bool = False) -> User:
     """Insert the rows of a new account, inside the caller's transaction. Without a password it is disabled."""
-    now = store.now()
-    user = User.create(
+    now = gallery.now()
+    user = gallery.models.user.create(
         id=new_key(),
         name=name,
         password_hash=password_hash,
@@ -79,25 +78,26 @@ def add_user(store: ImageStore, name: str, *, password_hash: str = "", is_owner:
         disabled_at=None if password_hash else now,
         created_at=now,
     )
-    albums.add_album(store, user, albums.DEFAULT_TITLE, is_default=True)
+    albums.add_album(gallery, user, albums.DEFAULT_TITLE, is_default=True)
     return user
 
 
-def authenticate(store: ImageStore, name: str, password: str) -> User | None:
+def authenticate(gallery: Gallery, name: str, password: str) -> User | None:
     """Return the account that *name* and *password* open, or ``None`` after the same work."""
-    user = find_user(name)
+    user = find_user(gallery, name)
     password_hash = user.password_hash if user is not None and user.disabled_at is None else ""
     if not passwords.verify_password(password[: passwords.MAX_LENGTH + 1], password_hash) or user is None:
         return None
     if passwords.needs_rehash(password_hash):
-        with store.database.atomic():
-            renewed = User.update(password_hash=passwords.hash_password(password))
+        account = gallery.models.user
+        with gallery.transaction():
             # Only over the hash just verified: a reset may have come in between.
-            renewed.where((User.id == user.id) & (User.password_hash == password_hash)).execute()
+            is_same = (account.id == user.id) & (account.password_hash == password_hash)
+            account.update(password_hash=passwords.hash_password(password)).where(is_same).execute()
     return user
 
 
-def set_password(store: ImageStore, user: User, password: str, *, field: str = "password") -> None:
+def set_password(gallery: Gallery, user: User, password: str, *, field: str = "password") -> None:
     """
     Give *user* a new password, end every login, and let the account in again where it was disabled.
 
@@ -105,12 +105,12 @@ def set_password(store: ImageStore, user: User, password: str, *, field: str = "
         InvalidInput: If the password is not acceptable.
     """
     password_hash = passwords.hash_password(check_new_password(password, name=user.name, field=field))
-    with store.database.atomic():
-        User.update(password_hash=password_hash, disabled_at=None).where(User.id == user.id).execute()
-        sessions.end_all(user)
+    with gallery.transaction():
+        _update(gallery, user, password_hash=password_hash, disabled_at=None)
+        sessions.end_all(gallery, user)
 
 
-def disable_user(store: ImageStore, user: User, *, by: User) -> None:
+def disable_user(gallery: Gallery, user: User, *, by: User) -> None:
     """
     Keep *user* out, and end every login. Pictures stay.
 
@@ -119,12 +119,12 @@ def disable_user(store: ImageStore, user: User, *, by: User) -> None:
     """
     if user.id == by.id:
         raise InvalidInput("user", "You cannot disable your own account.")
-    with store.database.atomic():
-        User.update(disabled_at=store.now()).where(User.id == user.id).execute()
-        sessions.end_all(user)
+    with gallery.transaction():
+        _update(gallery, user, disabled_at=gallery.now())
+        sessions.end_all(gallery, user)
 
 
-def enable_user(store: ImageStore, user: User) -> None:
+def enable_user(gallery: Gallery, user: User) -> None:
     """
     Let *user* in again with the old password.
 
@@ -133,36 +133,41 @@ def enable_user(store: ImageStore, user: User) -> None:
     """
     if not user.password_hash:
         raise InvalidInput("user", f"{user.name} has no password yet: set one.")
-    with store.database.atomic():
-        User.update(disabled_at=None).where(User.id == user.id).execute()
+    with gallery.transaction():
+        _update(gallery, user, disabled_at=None)
 
 
-def list_users() -> list[User]:
+def list_users(gallery: Gallery) -> list[User]:
     """Return every account, by name."""
-    return list(User.select().order_by(User.name))
+    return list(gallery.models.user.select().order_by(gallery.models.user.name))
 
 
-def get_user(user_id: str) -> User:
+def get_user(gallery: Gallery, user_id: str) -> User:
     """
     Return the account *user_id*.
 
     Raises:
         NotThere: If there is none.
     """
-    user = User.get_or_none(User.id == user_id)
+    user = gallery.models.user.get_or_none(gallery.models.user.id == user_id)
     if user is None:
         raise NotThere("There is no such account.")
     return user
 
 
-def find_user(name: str) -> User | None:
+def find_user(gallery: Gallery, name: str) -> User | None:
     """Return the account called *name*, however it was typed, or ``None``."""
     try:
-        return User.get_or_none(User.name == clean_name(name))
+        name = clean_name(name)
     except InvalidInput:
         return None
+    return gallery.models.user.get_or_none(gallery.models.user.name == name)
 
 
-def has_owner() -> bool:
+def has_owner(gallery: Gallery) -> bool:
     """Tell whether somebody owns this installation yet."""
-    return bool(User.select(User.id).where(User.is_owner).limit(1).count())
+    return bool(gallery.models.user.select().where(gallery.models.user.is_owner).exists())
+
+
+def _update(gallery: Gallery, user: User, **changes: object) -> None:
+    gallery.models.user.update(**changes).where(gallery.models.user.id == user.id).execute()

@@ -11,18 +11,17 @@ from typing import cast
 
 from peewee import JOIN, fn
 
-from pixstore.gallery import titles
+from pixstore.gallery import Gallery, titles
 from pixstore.gallery.errors import InvalidInput, NotThere
 from pixstore.gallery.models import Album, Picture, User
 from pixstore.ids import new_key
-from pixstore.store import ImageStore
 
 DEFAULT_TITLE = "My pictures"
 
 
 @dataclass(frozen=True)
 class AlbumView:
-    """An album as pages show it."""
+    """An album with its title opened."""
 
     dir: str
     title: str
@@ -31,75 +30,73 @@ class AlbumView:
 
 @dataclass(frozen=True)
 class AlbumSummary:
-    """An album in the list of albums. ``cover`` is its newest picture."""
+    """An album in the list of albums. ``cover`` is the row of its newest picture."""
 
     album: AlbumView
     picture_count: int
     cover: Picture | None
 
 
-def get_album(user: User, album_dir: str) -> Album:
+def get_album(gallery: Gallery, user: User, album_dir: str) -> AlbumView:
     """
     Return the album *album_dir* of *user*.
 
     Raises:
         NotThere: If *user* has none like that.
     """
-    album = Album.get_or_none((Album.dir == album_dir) & (Album.user == user))
-    if album is None:
+    album = gallery.models.album
+    row = album.get_or_none((album.dir == album_dir) & (album.user == user.id))
+    if row is None:
         raise NotThere("There is no such album.")
-    return album
+    return _view(gallery, row)
 
 
-def default_album(user: User) -> Album:
+def default_album(gallery: Gallery, user: User) -> AlbumView:
     """Return the album that takes what has no other; every account is made with one."""
-    return Album.get((Album.user == user) & Album.is_default)
+    album = gallery.models.album
+    return _view(gallery, album.get((album.user == user.id) & album.is_default))
 
 
-def view(store: ImageStore, album: Album) -> AlbumView:
-    """Return *album* with its title opened."""
-    title = titles.open_title(store, album.title_sealed, of=titles.ALBUM, row_id=album.dir)
-    return AlbumView(album.dir, title, album.is_default)
-
-
-def list_albums(store: ImageStore, user: User) -> list[AlbumView]:
+def list_albums(gallery: Gallery, user: User) -> list[AlbumView]:
     """Return every album of *user*, the default one first, then by title."""
-    return sorted((view(store, album) for album in Album.select().where(Album.user == user)), key=_order)
+    return sorted((_view(gallery, row) for row in _rows(gallery, user)), key=_order)
 
 
-def summarize(store: ImageStore, user: User) -> list[AlbumSummary]:
+def summarize(gallery: Gallery, user: User) -> list[AlbumSummary]:
     """Return every album of *user* with its size and cover, in two queries."""
-    newest = Picture.alias()
+    album, picture = gallery.models.album, gallery.models.picture
+    newest = picture.alias()
     newest_id = (
         newest.select(newest.id)
-        .where(newest.album == Album.dir)
+        .where(newest.album == album.dir)
         .order_by(newest.created_at.desc(), newest.id.desc())
         .limit(1)
     )
     rows = (
-        Album.select(Album, Picture)
-        .join(Picture, JOIN.LEFT_OUTER, on=(Picture.id == newest_id), attr="cover")
-        .where(Album.user == user)
+        album.select(album, picture)
+        .join(picture, JOIN.LEFT_OUTER, on=(picture.id == newest_id), attr="cover")
+        .where(album.user == user.id)
     )
-    mine = Album.select(Album.dir).where(Album.user == user)
+    mine = album.select(album.dir).where(album.user == user.id)
     sizes = (
-        Picture.select(Picture.album, fn.COUNT(Picture.id))
-        .where(Picture.album.in_(mine))
-        .group_by(Picture.album)
+        picture.select(picture.album, fn.COUNT(picture.id))
+        .where(picture.album.in_(mine))
+        .group_by(picture.album)
     )
     counts = dict(cast(Iterable[tuple[str, int]], sizes.tuples()))
     summaries = [
-        AlbumSummary(view(store, row), counts.get(row.dir, 0), getattr(row, "cover", None)) for row in rows
+        AlbumSummary(_view(gallery, row), counts.get(row.dir, 0), getattr(row, "cover", None)) for row in rows
     ]
     return sorted(summaries, key=lambda summary: _order(summary.album))
 
 
-def count_pictures(album: Album) -> int:
+def count_pictures(gallery: Gallery, album: AlbumView) -> int:
     """Return how many pictures *album* holds."""
-    return int(Picture.select().where(Picture.album == album).count())
+    picture = gallery.models.picture
+    return int(picture.select().where(picture.album == album.dir).count())
 
 
-def create_album(store: ImageStore, user: User, title: str, *, field: str = "title") -> Album:
+def create_album(gallery: Gallery, user: User, title: str, *, field: str = "title") -> AlbumView:
     """
     Make an album.
 
@@ -107,14 +104,14 @@ def create_album(store: ImageStore, user: User, title: str, *, field: str = "tit
         InvalidInput: If the title is not acceptable, or *user* has an album of that title.
     """
     title = titles.clean_title(title, field=field)
-    with store.database.atomic():
-        _lock(user)
-        if _find(store, user, title) is not None:
+    with gallery.transaction():
+        _lock(gallery, user)
+        if _find(gallery, user, title) is not None:
             raise InvalidInput(field, f"There is already an album called “{title}”.")
-        return add_album(store, user, title)
+        return add_album(gallery, user, title)
 
 
-def find_or_create_album(store: ImageStore, user: User, title: str, *, field: str) -> Album:
+def find_or_create_album(gallery: Gallery, user: User, title: str, *, field: str) -> AlbumView:
     """
     Return the album of that title, made if there is none: so every file of one upload lands in the same new album.
 
@@ -122,27 +119,28 @@ def find_or_create_album(store: ImageStore, user: User, title: str, *, field: st
         InvalidInput: If the title is not acceptable.
     """
     title = titles.clean_title(title, field=field)
-    with store.database.atomic():
-        _lock(user)
-        return _find(store, user, title) or add_album(store, user, title)
+    with gallery.transaction():
+        _lock(gallery, user)
+        return _find(gallery, user, title) or add_album(gallery, user, title)
 
 
 def add_album(
-    store: ImageStore, user: User, title: str, *, is_default: bool = False, album_dir: str = ""
-) -> Album:
+    gallery: Gallery, user: User, title: str, *, is_default: bool = False, album_dir: str = ""
+) -> AlbumView:
     """Insert the row of a new album, inside the caller's transaction."""
-    album_dir, now = album_dir or new_key(), store.now()
-    return Album.create(
+    album_dir, now = album_dir or new_key(), gallery.now()
+    gallery.models.album.create(
         dir=album_dir,
-        user=user,
-        title_sealed=titles.seal_title(store, title, of=titles.ALBUM, row_id=album_dir),
+        user=user.id,
+        title_sealed=titles.seal_title(gallery, title, of=titles.ALBUM, row_id=album_dir),
         is_default=is_default,
         created_at=now,
         updated_at=now,
     )
+    return AlbumView(album_dir, title, is_default)
 
 
-def rename_album(store: ImageStore, user: User, album: Album, title: str) -> None:
+def rename_album(gallery: Gallery, user: User, album: AlbumView, title: str) -> None:
     """
     Give *album* another title.
 
@@ -150,16 +148,17 @@ def rename_album(store: ImageStore, user: User, album: Album, title: str) -> Non
         InvalidInput: If the title is not acceptable, or another album of *user* has it.
     """
     title = titles.clean_title(title)
-    with store.database.atomic():
-        _lock(user)
-        namesake = _find(store, user, title)
+    row = gallery.models.album
+    with gallery.transaction():
+        _lock(gallery, user)
+        namesake = _find(gallery, user, title)
         if namesake is not None and namesake.dir != album.dir:
             raise InvalidInput("title", f"There is already an album called “{title}”.")
-        sealed = titles.seal_title(store, title, of=titles.ALBUM, row_id=album.dir)
-        Album.update(title_sealed=sealed, updated_at=store.now()).where(Album.dir == album.dir).execute()
+        sealed = titles.seal_title(gallery, title, of=titles.ALBUM, row_id=album.dir)
+        row.update(title_sealed=sealed, updated_at=gallery.now()).where(row.dir == album.dir).execute()
 
 
-def delete_album(store: ImageStore, user: User, album: Album, *, with_pictures: bool) -> None:
+def delete_album(gallery: Gallery, user: User, album: AlbumView, *, with_pictures: bool) -> None:
     """
     Remove *album*; its pictures go too, or else move to the default album. All of it happens, or nothing.
 
@@ -168,57 +167,72 @@ def delete_album(store: ImageStore, user: User, album: Album, *, with_pictures: 
     """
     if album.is_default:
         raise InvalidInput("album", "This album takes the pictures that have no other; it cannot be deleted.")
-    with store.unit_of_work() as work:
-        doomed = list(Picture.select().where(Picture.album == album)) if with_pictures else []
-        for image_id in _existing(
-            store, [image for row in doomed for image in (row.original_id, row.thumbnail_id)]
-        ):
+    picture = gallery.models.picture
+    with gallery.store.unit_of_work() as work:
+        doomed = list(picture.select().where(picture.album == album.dir)) if with_pictures else []
+        image_ids = [image_id for row in doomed for image_id in (row.original_id, row.thumbnail_id)]
+        for image_id in _existing(gallery, image_ids):
             work.delete(image_id)
-        work.also(_remover(user, album, doomed=len(doomed) if with_pictures else None))
+        work.also(_remover(gallery, user, album, doomed=len(doomed) if with_pictures else None))
 
 
-def touch(store: ImageStore, user: User, album_dir: str) -> None:
+def touch(gallery: Gallery, user: User, album: AlbumView) -> None:
     """
-    Note, inside the caller's transaction, that *album_dir* has changed; this also keeps it from being deleted now.
+    Note, inside the caller's transaction, that *album* has changed; this also keeps it from being deleted now.
 
     Raises:
         NotThere: If it has been deleted.
     """
-    mine = (Album.dir == album_dir) & (Album.user == user)
-    if not Album.update(updated_at=store.now()).where(mine).execute():
+    row = gallery.models.album
+    mine = (row.dir == album.dir) & (row.user == user.id)
+    if not row.update(updated_at=gallery.now()).where(mine).execute():
         raise NotThere("The album has been deleted in the meantime.")
 
 
-def _remover(user: User, album: Album, *, doomed: int | None) -> Callable[[], None]:
+def _remover(gallery: Gallery, user: User, album: AlbumView, *, doomed: int | None) -> Callable[[], None]:
+    row, picture = gallery.models.album, gallery.models.picture
+
     def remove() -> None:
-        mine = Picture.album == album
+        inside = picture.album == album.dir
         if doomed is None:
-            Picture.update(album=default_album(user)).where(mine).execute()
-        elif Picture.delete().where(mine).execute() != doomed:
+            picture.update(album=default_album(gallery, user).dir).where(inside).execute()
+        elif picture.delete().where(inside).execute() != doomed:
             raise InvalidInput("album", "The album has changed in the meantime. Please look again.")
-        if not Album.delete().where(Album.dir == album.dir).execute():
+        if not row.delete().where(row.dir == album.dir).execute():
             raise NotThere("There is no such album.")
 
     return remove
 
 
-def _existing(store: ImageStore, image_ids: list[str]) -> list[str]:
+def _existing(gallery: Gallery, image_ids: list[str]) -> list[str]:
     """Leave out images that were lost: what is left of their pictures must still be removable."""
     # In portions: a query takes a limited number of values.
     portions = (image_ids[start : start + 1000] for start in range(0, len(image_ids), 1000))
-    return [image_id for portion in portions for image_id in store.records(portion)]
+    return [image_id for portion in portions for image_id in gallery.store.records(portion)]
 
 
-def _find(store: ImageStore, user: User, title: str) -> Album | None:
-    for album in list(Album.select().where(Album.user == user)):
-        if view(store, album).title.casefold() == title.casefold():
+def _view(gallery: Gallery, row: Album) -> AlbumView:
+    title = titles.open_title(gallery, row.title_sealed, of=titles.ALBUM, row_id=row.dir)
+    return AlbumView(row.dir, title, row.is_default)
+
+
+def _rows(gallery: Gallery, user: User) -> list[Album]:
+    album = gallery.models.album
+    return list(album.select().where(album.user == user.id))
+
+
+def _find(gallery: Gallery, user: User, title: str) -> AlbumView | None:
+    for row in _rows(gallery, user):
+        album = _view(gallery, row)
+        if album.title.casefold() == title.casefold():
             return album
     return None
 
 
-def _lock(user: User) -> None:
+def _lock(gallery: Gallery, user: User) -> None:
     """Let one transaction at a time change the albums of *user*. SQLite does so anyway; elsewhere this locks a row."""
-    User.update(created_at=User.created_at).where(User.id == user.id).execute()
+    row = gallery.models.user
+    row.update(created_at=row.created_at).where(row.id == user.id).execute()
 
 
 def _order(album: AlbumView) -> tuple[bool, str, str]:

@@ -1,37 +1,25 @@
 """
-The gallery's tables. Imports Peewee only; ``bind`` points them at the database of a store.
+The gallery's tables. Imports Peewee, and ``bound_model`` of the store's ``models``.
 
-Ids are random text made by ``pixstore.ids.new_key``; times are milliseconds since 1970. Titles are sealed bytes: what
-opens them is in ``titles``. The field types exist alike in SQLite and PostgreSQL.
+Ids are random text made by ``pixstore.ids.new_key``; times are milliseconds since 1970. Titles are sealed bytes, opened by
+``titles``. The field types exist alike in SQLite and PostgreSQL.
+
+Models are declared without a database. ``GalleryModels(database)`` makes those of one database. A reference gives its id
+(``picture.user_id``); it does not load the row behind it.
 """
 
 from pathlib import Path
 
-from peewee import (
-    BigIntegerField,
-    BlobField,
-    BooleanField,
-    Database,
-    ForeignKeyField,
-    IntegerField,
-    Model,
-    TextField,
-)
+import peewee
+from peewee import BigIntegerField, BlobField, BooleanField, ForeignKeyField, IntegerField, Model, TextField
+
+from pixstore.models import bound_model
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 MIGRATION_TABLE = "gallery_migration"
 
 
-class GalleryModel(Model):
-    """What the tables have in common."""
-
-    class Meta:
-        """Shared by every model."""
-
-        legacy_table_names = False
-
-
-class User(GalleryModel):
+class User(Model):
     """An account. Without a password nobody can log in to it (an account that ``recovery`` brought back)."""
 
     id = TextField(primary_key=True)
@@ -42,39 +30,34 @@ class User(GalleryModel):
     created_at = BigIntegerField()
 
     class Meta:
-        """See ``GalleryModel``."""
-
         table_name = "gallery_user"
 
 
-class LoginSession(GalleryModel):
+class LoginSession(Model):
     """One login of one browser. The cookie holds the session id, this table only its hash."""
 
+    user_id: str
     id_hash = TextField(primary_key=True)
-    user = ForeignKeyField(User, backref="sessions", on_delete="CASCADE")
+    user = ForeignKeyField(User, backref="+", lazy_load=False, on_delete="CASCADE")
     created_at = BigIntegerField()
     expires_at = BigIntegerField(index=True)
 
     class Meta:
-        """See ``GalleryModel``."""
-
         table_name = "gallery_login_session"
 
 
-class LoginAttempt(GalleryModel):
+class LoginAttempt(Model):
     """One password tried. ``subject`` is a keyed hash of an account name or a network address."""
 
     subject = TextField()
     at = BigIntegerField(index=True)
 
     class Meta:
-        """See ``GalleryModel``."""
-
         table_name = "gallery_login_attempt"
         indexes = ((("subject", "at"), False),)
 
 
-class SetupLink(GalleryModel):
+class SetupLink(Model):
     """The one link that makes the first owner; at most one row. ``issuer`` names the process that showed it."""
 
     id = IntegerField(primary_key=True)
@@ -82,36 +65,38 @@ class SetupLink(GalleryModel):
     issuer = TextField()
 
     class Meta:
-        """See ``GalleryModel``."""
-
         table_name = "gallery_setup_link"
 
 
-class Album(GalleryModel):
+class Album(Model):
     """A collection of pictures. Its ``dir`` is the namespace of the image ids uploaded into it, and random."""
 
     user_id: str
     dir = TextField(primary_key=True)
-    user = ForeignKeyField(User, backref="albums", on_delete="CASCADE")
+    user = ForeignKeyField(User, backref="+", lazy_load=False, on_delete="CASCADE")
     title_sealed = BlobField()
     is_default = BooleanField(default=False)
     created_at = BigIntegerField()
     updated_at = BigIntegerField()
 
     class Meta:
-        """See ``GalleryModel``."""
-
         table_name = "gallery_album"
 
 
-class Picture(GalleryModel):
-    """One picture of one user: an original and a thumbnail, each an image of the store. Sizes are as shown."""
+class Picture(Model):
+    """
+    One picture of one user: an original and a thumbnail, each an image of the store. Width and height are as shown.
+
+    ``taken_at`` is when the photo was taken, by the clock where it was taken, counted as if that clock showed UTC; or when
+    the picture was added, if the file does not say. What else the file says of the photo is sealed in ``facts_sealed``,
+    which is empty (NULL) until the file has been read (``upgrade``).
+    """
 
     user_id: str
     album_id: str
     id = TextField(primary_key=True)
-    user = ForeignKeyField(User, backref="pictures", on_delete="CASCADE", index=False)
-    album = ForeignKeyField(Album, backref="pictures", index=False)
+    user = ForeignKeyField(User, backref="+", lazy_load=False, on_delete="CASCADE", index=False)
+    album = ForeignKeyField(Album, backref="+", lazy_load=False, index=False)
     title_sealed = BlobField()
     original_id = TextField(unique=True)
     thumbnail_id = TextField(unique=True)
@@ -121,17 +106,23 @@ class Picture(GalleryModel):
     size = BigIntegerField()
     created_at = BigIntegerField()
     updated_at = BigIntegerField()
+    taken_at = BigIntegerField()
+    facts_sealed = BlobField(null=True)
 
     class Meta:
-        """See ``GalleryModel``. The two indexes are the two orders in which pages are read; they begin with the references."""
+        """The two indexes are the two orders in which pages are read; they begin with the references."""
 
         table_name = "gallery_picture"
         indexes = ((("user", "created_at", "id"), False), (("album", "created_at", "id"), False))
 
 
-MODELS = (User, LoginSession, LoginAttempt, SetupLink, Album, Picture)
+class GalleryModels:
+    """The models of the gallery, bound to one database."""
 
-
-def bind(database: Database) -> None:
-    """Point every model at *database*."""
-    database.bind(MODELS)
+    def __init__(self, database: peewee.Database) -> None:
+        self.user: type[User] = bound_model(User, database)
+        self.login_session: type[LoginSession] = bound_model(LoginSession, database)
+        self.login_attempt: type[LoginAttempt] = bound_model(LoginAttempt, database)
+        self.setup_link: type[SetupLink] = bound_model(SetupLink, database)
+        self.album: type[Album] = bound_model(Album, database)
+        self.picture: type[Picture] = bound_model(Picture, database)

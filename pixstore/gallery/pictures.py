@@ -1,62 +1,41 @@
 """
-Pictures of a user: adding, showing, changing, removing. Every function takes the user whose pictures are meant.
+Pictures of a user: adding, showing, changing, removing. Every function takes the user, or a scope of one, whose pictures are
+meant.
 
 A picture is an original (kept byte for byte), a thumbnail and a row; they are written in one unit of work, so they
-appear, change and go together. Who asks for somebody else's picture gets the answer for one that does not exist.
+appear, change and go together. Whoever asks for somebody else's picture gets the answer for one that does not exist.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from peewee import Expression
-
+from pixstore import formats
+from pixstore.crypto import Buffer
 from pixstore.errors import ImageNotFound
-from pixstore.gallery import albums, titles
+from pixstore.formats import InspectedImage
+from pixstore.gallery import Gallery, albums, titles
+from pixstore.gallery.albums import AlbumView
 from pixstore.gallery.errors import InvalidInput, NotThere
-from pixstore.gallery.models import Album, Picture, User
-from pixstore.gallery.thumbnails import Thumbnail, make_thumbnail
+from pixstore.gallery.models import Picture, User
+from pixstore.gallery.photo_facts import PhotoFacts
+from pixstore.gallery.scopes import Cursor, Scope
+from pixstore.gallery.thumbnails import DecodedPicture, decode
 from pixstore.ids import new_key
 from pixstore.records import ImageRecord
-from pixstore.store import ImageStore
 
 PAGE_SIZE = 48
 MAX_RECORDS = 100
-
-_CURSOR = re.compile(r"([0-9]{1,15})-([a-z0-9]{1,64})", re.ASCII)
-
-
-class Cursor(NamedTuple):
-    """A place in the order newest first: right behind the picture it names."""
-
-    created_at: int
-    id: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Cursor":
-        """
-        Undo ``str``.
-
-        Raises:
-            InvalidInput: If *text* is no place.
-        """
-        match = _CURSOR.fullmatch(text)
-        if match is None:
-            raise InvalidInput("before", "This link is damaged.")
-        return cls(int(match[1]), match[2])
-
-    def __str__(self) -> str:
-        return f"{self.created_at}-{self.id}"
+FACTS = "gallery/photo-facts"
+"""What the facts of a photo are sealed for, with the id of its picture."""
 
 
 @dataclass(frozen=True)
 class PictureView:
     """
-    A picture as pages show it.
+    A picture as pages show it. Its records are without keys; one is ``None`` where the store has lost the image.
 
-    ``image`` is the record of what is to be shown, thumbnail or original, without its key; ``None`` where the store has
-    lost the image.
+    ``taken_at`` is the time that the row is sorted by where the time of the photo counts; see ``models.Picture``.
     """
 
     id: str
@@ -68,12 +47,14 @@ class PictureView:
     size: int
     created_at: int
     updated_at: int
-    image: ImageRecord | None
+    taken_at: int
+    thumbnail: ImageRecord | None
+    original: ImageRecord | None
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some pictures, newest first, and where the next page begins, if there is one."""
+    """Some pictures of a scope, and where the next page begins, if there is one."""
 
     pictures: list[PictureView]
     next: Cursor | None
@@ -81,71 +62,72 @@ class Page:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The pictures beside one, by id, in the order in which it was found."""
+    """The pictures beside one, by id, in the order of its scope."""
 
     newer: str | None
     older: str | None
 
 
+class _Upload(NamedTuple):
+    """The bytes of an upload, inspected and decoded once."""
+
+    image: InspectedImage
+    decoded: DecodedPicture
+
+
 # --- reading
 
 
-def get_picture(user: User, picture_id: str) -> Picture:
+def get_picture(gallery: Gallery, user: User, picture_id: str) -> Picture:
     """
-    Return the picture *picture_id* of *user*.
+    Return the row of the picture *picture_id* of *user*.
 
     Raises:
         NotThere: If *user* has none like that.
     """
-    picture = Picture.get_or_none((Picture.id == picture_id) & (Picture.user == user))
+    row = gallery.models.picture
+    picture = row.get_or_none((row.id == picture_id) & (row.user == user.id))
     if picture is None:
         raise NotThere("There is no such picture.")
     return picture
 
 
-def page(
-    store: ImageStore,
-    user: User,
-    *,
-    album: Album | None = None,
-    before: Cursor | None = None,
-    size: int = PAGE_SIZE,
-) -> Page:
-    """Return the newest pictures of *user* (in *album*), or those behind *before*, in two queries."""
-    wanted = _of(user, album)
-    if before is not None:
-        wanted &= _older_than(before)
-    rows = list(
-        Picture.select().where(wanted).order_by(Picture.created_at.desc(), Picture.id.desc()).limit(size + 1)
-    )
+def page(gallery: Gallery, scope: Scope, *, before: Cursor | None = None, size: int = PAGE_SIZE) -> Page:
+    """Return the first pictures of *scope*, or those behind *before*, in two queries."""
+    rows = list(scope.newest(gallery.models.picture, before=before).limit(size + 1))
     shown = rows[:size]
-    following = Cursor(shown[-1].created_at, shown[-1].id) if len(rows) > size else None
-    return Page(thumbnails(store, shown), following)
+    return Page(views(gallery, shown), scope.place_of(shown[-1]) if len(rows) > size else None)
 
 
-def neighbours(user: User, picture: Picture, *, album: Album | None = None) -> Neighbours:
-    """Return what stands before and after *picture* among the pictures of *user* (in *album*)."""
-    here, every = Cursor(picture.created_at, picture.id), _of(user, album)
-    newer = (
-        Picture.select(Picture.id).where(every & _newer_than(here)).order_by(Picture.created_at, Picture.id)
+def neighbours(gallery: Gallery, scope: Scope, picture: Picture) -> Neighbours:
+    """Return what stands before and after *picture* in *scope*."""
+    here, model = scope.place_of(picture), gallery.models.picture
+    newer = scope.oldest(model, after=here).first()
+    older = scope.newest(model, before=here).first()
+    return Neighbours(*(None if row is None else row.id for row in (newer, older)))
+
+
+def views(gallery: Gallery, rows: Sequence[Picture]) -> list[PictureView]:
+    """Return *rows* as pages show them, with one query for all records."""
+    records = gallery.store.records(
+        image_id for row in rows for image_id in (row.thumbnail_id, row.original_id)
     )
-    older = Picture.select(Picture.id).where(every & _older_than(here))
-    older = older.order_by(Picture.created_at.desc(), Picture.id.desc())
-    return Neighbours(*(None if row is None else row.id for row in (newer.first(), older.first())))
+    return [_view(gallery, row, records) for row in rows]
 
 
-def thumbnails(store: ImageStore, rows: Sequence[Picture]) -> list[PictureView]:
-    """Return *rows* as pages show them small, with one query for all records."""
-    records = store.records(row.thumbnail_id for row in rows)
-    return [_view(store, row, records.get(row.thumbnail_id)) for row in rows]
+def view(gallery: Gallery, row: Picture) -> PictureView:
+    """Return one row as pages show it."""
+    return views(gallery, [row])[0]
 
 
-def original(store: ImageStore, picture: Picture) -> PictureView:
-    """Return *picture* as its own page shows it."""
-    return _view(store, picture, store.records([picture.original_id]).get(picture.original_id))
+def facts_of(gallery: Gallery, row: Picture) -> PhotoFacts:
+    """Return what the file of the picture says of the photo."""
+    if row.facts_sealed is None:
+        return PhotoFacts()
+    return PhotoFacts.from_json(gallery.store.open_text(row.facts_sealed, purpose=FACTS, row_id=row.id))
 
 
-def records(store: ImageStore, user: User, image_ids: Iterable[str]) -> list[ImageRecord]:
+def records(gallery: Gallery, user: User, image_ids: Iterable[str]) -> list[ImageRecord]:
     """
     Return the records, without keys, of those images that belong to pictures of *user*; others are left out.
 
@@ -155,20 +137,19 @@ def records(store: ImageStore, user: User, image_ids: Iterable[str]) -> list[Ima
     asked = set(image_ids)
     if len(asked) > MAX_RECORDS:
         raise InvalidInput("id", f"Ask for at most {MAX_RECORDS} images at once.")
-    is_asked = Picture.original_id.in_(asked) | Picture.thumbnail_id.in_(asked)
-    rows = list(
-        Picture.select(Picture.original_id, Picture.thumbnail_id).where((Picture.user == user) & is_asked)
-    )
-    own = {image_id for row in rows for image_id in (row.original_id, row.thumbnail_id)}
-    return list(store.records(own & asked).values())
+    row = gallery.models.picture
+    is_asked = row.original_id.in_(asked) | row.thumbnail_id.in_(asked)
+    rows = row.select(row.original_id, row.thumbnail_id).where((row.user == user.id) & is_asked)
+    own = {image_id for picture in rows for image_id in (picture.original_id, picture.thumbnail_id)}
+    return list(gallery.store.records(own & asked).values())
 
 
 # --- changing
 
 
 def add_picture(
-    store: ImageStore, user: User, album: Album, data: bytes, *, file_name: str | None
-) -> Picture:
+    gallery: Gallery, user: User, album: AlbumView, data: Buffer, *, file_name: str | None
+) -> PictureView:
     """
     Keep *data* as a new picture of *user* in *album*, titled after the file it came from.
 
@@ -176,35 +157,30 @@ def add_picture(
         ImageRejected: If it is not an image we accept.
         NotThere: If the album has been deleted in the meantime.
     """
-    thumbnail = _thumbnail(store, data)
-    picture_id, title, now = new_key(), titles.title_of_file(file_name), store.now()
-    about = _details(picture_id, user, albums.view(store, album), title, now, thumbnail)
-    with store.unit_of_work() as work:
-        kept = work.save(data, album.dir, {"role": "original", **about})
-        small = work.save(thumbnail.data, album.dir, {"role": "thumbnail", **about})
-
-        def insert() -> None:
-            albums.touch(store, user, album.dir)
-            Picture.create(
-                id=picture_id,
-                user=user,
-                album=album,
-                title_sealed=titles.seal_title(store, title, of=titles.PICTURE, row_id=picture_id),
-                original_id=kept.image_id,
-                thumbnail_id=small.image_id,
-                format=kept.format,
-                width=thumbnail.width,
-                height=thumbnail.height,
-                size=len(data),
-                created_at=now,
-                updated_at=now,
-            )
-
-        work.also(insert)
-    return get_picture(user, picture_id)
+    upload = _decoded(gallery, data)
+    picture_id, title, now = new_key(), titles.title_of_file(file_name), gallery.now()
+    shown = _shown_columns(gallery, picture_id, upload, added_at=now)
+    about = _details(picture_id, user, album, title, now, shown)
+    with gallery.store.unit_of_work() as work:
+        kept = work.save(upload.image, album.dir, {"role": "original", **about})
+        small = work.save(upload.decoded.thumbnail, album.dir, {"role": "thumbnail", **about})
+        row = gallery.models.picture(
+            id=picture_id,
+            user=user.id,
+            album=album.dir,
+            title_sealed=titles.seal_title(gallery, title, of=titles.PICTURE, row_id=picture_id),
+            original_id=kept.image_id,
+            thumbnail_id=small.image_id,
+            created_at=now,
+            updated_at=now,
+            **shown,
+        )
+        work.also(lambda: albums.touch(gallery, user, album))
+        work.also(lambda: row.save(force_insert=True))
+    return _view(gallery, row, work.records, title=title)
 
 
-def replace_picture(store: ImageStore, user: User, picture: Picture, data: bytes) -> Picture:
+def replace_picture(gallery: Gallery, user: User, picture: Picture, data: Buffer) -> PictureView:
     """
     Put *data* in the place of *picture*: same ids, new version of original and thumbnail.
 
@@ -212,68 +188,65 @@ def replace_picture(store: ImageStore, user: User, picture: Picture, data: bytes
         ImageRejected: If it is not an image we accept.
         NotThere: If the picture has been deleted in the meantime.
     """
-    thumbnail = _thumbnail(store, data)
-    title = titles.open_title(store, picture.title_sealed, of=titles.PICTURE, row_id=picture.id)
-    about = _details(
-        picture.id, user, albums.view(store, picture.album), title, picture.created_at, thumbnail
-    )
+    upload = _decoded(gallery, data)
+    title = titles.open_title(gallery, picture.title_sealed, of=titles.PICTURE, row_id=picture.id)
+    album = albums.get_album(gallery, user, picture.album_id)
+    shown = _shown_columns(gallery, picture.id, upload, added_at=picture.created_at)
+    about = _details(picture.id, user, album, title, picture.created_at, shown)
+    changes = {**shown, "updated_at": gallery.now()}
     try:
-        with store.unit_of_work() as work:
-            kept = work.update(picture.original_id, data, {"role": "original", **about})
-            work.update(picture.thumbnail_id, thumbnail.data, {"role": "thumbnail", **about})
-            changes = {
-                "format": kept.format,
-                "width": thumbnail.width,
-                "height": thumbnail.height,
-                "size": len(data),
-                "updated_at": store.now(),
-            }
-            work.also(lambda: _change(user, picture.id, changes))
+        with gallery.store.unit_of_work() as work:
+            work.update(picture.original_id, upload.image, {"role": "original", **about})
+            work.update(picture.thumbnail_id, upload.decoded.thumbnail, {"role": "thumbnail", **about})
+            work.also(lambda: _change(gallery, user, picture.id, changes))
     except ImageNotFound:
         raise NotThere("The picture has been deleted in the meantime.") from None
-    return get_picture(user, picture.id)
+    for name, value in changes.items():
+        setattr(picture, name, value)
+    return _view(gallery, picture, work.records, title=title)
 
 
-def rename_picture(store: ImageStore, user: User, picture: Picture, title: str) -> None:
+def rename_picture(gallery: Gallery, user: User, picture: Picture, title: str) -> None:
     """
     Give *picture* another title.
 
     Raises:
         InvalidInput: If the title is not acceptable.
     """
-    sealed = titles.seal_title(store, titles.clean_title(title), of=titles.PICTURE, row_id=picture.id)
-    with store.database.atomic():
-        _change(user, picture.id, {"title_sealed": sealed, "updated_at": store.now()})
+    sealed = titles.seal_title(gallery, titles.clean_title(title), of=titles.PICTURE, row_id=picture.id)
+    with gallery.transaction():
+        _change(gallery, user, picture.id, {"title_sealed": sealed, "updated_at": gallery.now()})
 
 
-def move_picture(store: ImageStore, user: User, picture: Picture, album: Album) -> None:
+def move_picture(gallery: Gallery, user: User, picture: Picture, album: AlbumView) -> None:
     """
     Put *picture* into another album of the same user.
 
     Raises:
         NotThere: If the picture or the album has been deleted in the meantime.
     """
-    with store.database.atomic():
-        albums.touch(store, user, album.dir)
-        _change(user, picture.id, {"album": album, "updated_at": store.now()})
+    with gallery.transaction():
+        albums.touch(gallery, user, album)
+        _change(gallery, user, picture.id, {"album": album.dir, "updated_at": gallery.now()})
 
 
-def delete_picture(store: ImageStore, user: User, picture: Picture) -> None:
+def delete_picture(gallery: Gallery, user: User, picture: Picture) -> None:
     """
     Remove *picture*, its images and its row.
 
     Raises:
         NotThere: If it has been deleted in the meantime.
     """
+    row = gallery.models.picture
 
     def remove() -> None:
-        if not Picture.delete().where((Picture.id == picture.id) & (Picture.user == user)).execute():
+        if not row.delete().where((row.id == picture.id) & (row.user == user.id)).execute():
             raise NotThere("The picture has been deleted in the meantime.")
 
     try:
-        with store.unit_of_work() as work:
+        with gallery.store.unit_of_work() as work:
             for image_id in (picture.original_id, picture.thumbnail_id):
-                if store.exists(image_id):  # a picture whose image was lost must still be removable
+                if gallery.store.exists(image_id):  # a picture whose image was lost must still be removable
                     work.delete(image_id)
             work.also(remove)
     except ImageNotFound:
@@ -283,10 +256,15 @@ def delete_picture(store: ImageStore, user: User, picture: Picture) -> None:
 # --- parts of the above
 
 
-def _view(store: ImageStore, row: Picture, image: ImageRecord | None) -> PictureView:
+def _view(
+    gallery: Gallery, row: Picture, image_records: dict[str, ImageRecord], *, title: str | None = None
+) -> PictureView:
+    """Return *row* as pages show it. A *title* that is known need not be opened."""
+    if title is None:
+        title = titles.open_title(gallery, row.title_sealed, of=titles.PICTURE, row_id=row.id)
     return PictureView(
         id=row.id,
-        title=titles.open_title(store, row.title_sealed, of=titles.PICTURE, row_id=row.id),
+        title=title,
         album_dir=row.album_id,
         format=row.format,
         width=row.width,
@@ -294,16 +272,38 @@ def _view(store: ImageStore, row: Picture, image: ImageRecord | None) -> Picture
         size=row.size,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        image=image,
+        taken_at=row.taken_at,
+        thumbnail=image_records.get(row.thumbnail_id),
+        original=image_records.get(row.original_id),
     )
 
 
-def _thumbnail(store: ImageStore, data: bytes) -> Thumbnail:
-    return make_thumbnail(data, limits=store.config.image_limits, box=store.config.thumbnail_size)
+def _decoded(gallery: Gallery, data: Buffer) -> _Upload:
+    config = gallery.config
+    image = formats.inspect(data, config.image_limits)
+    return _Upload(image, decode(image, max_pixels=config.max_image_pixels, box=config.thumbnail_size))
+
+
+def _shown_columns(gallery: Gallery, picture_id: str, upload: _Upload, *, added_at: int) -> dict[str, Any]:
+    """Return the columns of a picture that follow from its bytes."""
+    image, decoded = upload
+    return {
+        "format": image.format,
+        "width": decoded.width,
+        "height": decoded.height,
+        "size": len(image.data),
+        **photo_columns(gallery, picture_id, decoded.facts, added_at=added_at),
+    }
+
+
+def photo_columns(gallery: Gallery, picture_id: str, facts: PhotoFacts, *, added_at: int) -> dict[str, Any]:
+    """Return the columns of a picture that say how the photo was taken."""
+    sealed = gallery.store.seal_text(facts.to_json(), purpose=FACTS, row_id=picture_id)
+    return {"taken_at": added_at if facts.taken_at is None else facts.taken_at, "facts_sealed": sealed}
 
 
 def _details(
-    picture_id: str, user: User, album: albums.AlbumView, title: str, created_at: int, shown: Thumbnail
+    picture_id: str, user: User, album: AlbumView, title: str, created_at: int, shown: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what ``recovery`` needs to make the rows again from the blobs alone."""
     return {
@@ -314,34 +314,14 @@ def _details(
         "album_is_default": album.is_default,
         "title": title,
         "created_at": created_at,
-        "width": shown.width,
-        "height": shown.height,
+        "taken_at": shown["taken_at"],
+        "width": shown["width"],
+        "height": shown["height"],
     }
 
 
-def _change(user: User, picture_id: str, changes: dict[str, Any]) -> None:
-    mine = (Picture.id == picture_id) & (Picture.user == user)
-    if not Picture.update(**changes).where(mine).execute():
+def _change(gallery: Gallery, user: User, picture_id: str, changes: dict[str, Any]) -> None:
+    row = gallery.models.picture
+    mine = (row.id == picture_id) & (row.user == user.id)
+    if not row.update(**changes).where(mine).execute():
         raise NotThere("The picture has been deleted in the meantime.")
-
-
-def _of(user: User, album: Album | None) -> Expression:
-    mine: Expression = Picture.user == user
-    return mine if album is None else mine & (Picture.album == album)
-
-
-# The first half of each condition is implied by the second; it lets the index find the place.
-
-
-def _older_than(place: Cursor) -> Expression:
-    condition: Expression = (Picture.created_at <= place.created_at) & (
-        (Picture.created_at < place.created_at) | (Picture.id < place.id)
-    )
-    return condition
-
-
-def _newer_than(place: Cursor) -> Expression:
-    condition: Expression = (Picture.created_at >= place.created_at) & (
-        (Picture.created_at > place.created_at) | (Picture.id > place.id)
-    )
-    return condition

@@ -3,31 +3,25 @@ Accounts, albums and pictures made again from the details that each blob carries
 
 Picture and album get the ids, owner and titles they were uploaded with. An account comes back without its password: it
 is disabled until somebody sets one (`flask pixstore reset-password`, or the set-up link for the account of the owner).
-Running it again changes nothing; what exists already is left as it is. ``reseal_titles`` is the other thing that
-maintenance asks of the gallery.
+Running it again changes nothing; what exists already is left as it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
-
-from peewee import TextField
+from typing import Any
 
 from pixstore import ids
+from pixstore.details import Details
 from pixstore.errors import PixstoreError
-from pixstore.gallery import accounts, albums, titles
-from pixstore.gallery.models import Album, Picture, User
-from pixstore.gallery.thumbnails import make_thumbnail
-from pixstore.store import ImageStore
-
-BATCH = 500
-
-RecoveredImage = tuple[str, str, int, Mapping[str, Any]]
-"""Image id, format, size in bytes, and the details that were given to ``save``."""
+from pixstore.formats import InspectedImage
+from pixstore.gallery import Gallery, accounts, albums, titles
+from pixstore.gallery.models import User
+from pixstore.gallery.thumbnails import decode
+from pixstore.maintenance.rebuild import RebuiltImage
 
 
 @dataclass
-class Recovery:
+class RecoveryReport:
     """What was made, and the ids of pictures that could not be: their original is missing or unreadable."""
 
     users: int = 0
@@ -50,74 +44,57 @@ class _About:
     created_at: int
     width: int
     height: int
+    taken_at: int
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The images that belong to one picture."""
+class _Original:
+    """The original of one picture, and the id of its thumbnail."""
 
     about: _About
-    original: tuple[str, str, int]
+    image_id: str
+    details: Details
     thumbnail_id: str | None
 
 
-def recover(store: ImageStore, images: Iterable[RecoveredImage]) -> Recovery:
+def recover(gallery: Gallery, images: Sequence[RebuiltImage]) -> RecoveryReport:
     """
     Make the rows for those of *images* that belong to pictures, newest first, and tell what was made.
 
-    Images of anybody else's making are left alone. A picture that lost its thumbnail gets a new one.
+    Images that another program saved are left alone. A picture that lost its thumbnail gets a new one.
     """
-    done = Recovery()
-    with store.connected():
-        for picture in _grouped(images, done):
-            if Picture.get_or_none(Picture.id == picture.about.picture) is None:
-                _recover_picture(store, picture, done)
+    done = RecoveryReport()
+    row = gallery.models.picture
+    with gallery.store.connected():
+        for original in _originals(images, done):
+            if row.get_or_none(row.id == original.about.picture) is None:
+                _recover_picture(gallery, original, done)
     return done
 
 
-def reseal_titles(store: ImageStore) -> int:
-    """Seal every title again, under the store key that is active now; return how many there were."""
-    kinds = ((Album, Album.dir, titles.ALBUM), (Picture, Picture.id, titles.PICTURE))
-    return sum(_reseal(store, model, key, of) for model, key, of in kinds)
-
-
-def _reseal(store: ImageStore, model: type[Album | Picture], key: "TextField[str]", of: str) -> int:
-    done, last = 0, ""
-    while True:
-        with store.connected(), store.database.atomic():
-            query = model.select(key, model.title_sealed).where(key > last).order_by(key).limit(BATCH)
-            rows = cast(list[tuple[str, bytes]], list(query.tuples()))
-            for row_id, sealed in rows:
-                title = titles.open_title(store, sealed, of=of, row_id=row_id)
-                again = titles.seal_title(store, title, of=of, row_id=row_id)
-                # Not over a title that was changed since it was read.
-                model.update(title_sealed=again).where(
-                    (key == row_id) & (model.title_sealed == sealed)
-                ).execute()
-                last = row_id
-        if not rows:
-            return done
-        done += len(rows)
-
-
-def _grouped(images: Iterable[RecoveredImage], done: Recovery) -> list[_Found]:
-    originals: dict[str, tuple[_About, tuple[str, str, int]]] = {}
+def _originals(images: Sequence[RebuiltImage], done: RecoveryReport) -> list[_Original]:
+    found: dict[str, tuple[_About, RebuiltImage]] = {}
     thumbnail_ids: dict[str, str] = {}
-    for image_id, image_format, size, details in images:
-        about = _about(details)
+    for image in images:
+        about = _about(image.details.extra)
         if about is not None and about.role == "original":
-            originals[about.picture] = (about, (image_id, image_format, size))
+            found[about.picture] = (about, image)
         elif about is not None:
-            thumbnail_ids[about.picture] = image_id
-    done.lost = sorted(thumbnail_ids.keys() - originals.keys())
-    found = [_Found(about, image, thumbnail_ids.get(about.picture)) for about, image in originals.values()]
+            thumbnail_ids[about.picture] = image.image_id
+    done.lost = sorted(thumbnail_ids.keys() - found.keys())
+    originals = [
+        _Original(about, image.image_id, image.details, thumbnail_ids.get(about.picture))
+        for about, image in found.values()
+    ]
     # Newest first: an album gets the title it had last.
-    return sorted(found, key=lambda picture: picture.about.created_at, reverse=True)
+    return sorted(originals, key=lambda original: original.about.created_at, reverse=True)
 
 
-def _about(details: Mapping[str, Any]) -> _About | None:
-    """Return *details* checked, or ``None`` where they are not the gallery's: any program may save images here."""
-    values = {name: details.get(name) for name in _About.__annotations__}
+def _about(extra: Mapping[str, Any]) -> _About | None:
+    """Return *extra* checked, or ``None`` where it is not the gallery's: any program may save images here."""
+    # Blobs of release 0.1 do not say when the photo was taken.
+    extra = {"taken_at": extra.get("created_at"), **extra}
+    values = {name: extra.get(name) for name in _About.__annotations__}
     if not all(isinstance(values[name], kind) for name, kind in _About.__annotations__.items()):
         return None
     about = _About(**values)  # type: ignore[arg-type] # checked above
@@ -125,57 +102,65 @@ def _about(details: Mapping[str, Any]) -> _About | None:
     return about if is_ours else None
 
 
-def _recover_picture(store: ImageStore, found: _Found, done: Recovery) -> None:
-    about = found.about
-    image_id, image_format, size = found.original
+def _recover_picture(gallery: Gallery, original: _Original, done: RecoveryReport) -> None:
+    about = original.about
     try:
-        thumbnail_id = found.thumbnail_id or _new_thumbnail(store, image_id, about)
+        thumbnail_id = original.thumbnail_id or _new_thumbnail(gallery, original)
     except PixstoreError:
         done.lost.append(about.picture)
         return
-    with store.database.atomic():
-        user = _user(store, about.owner, done)
-        Picture.create(
+    with gallery.transaction():
+        user = _user(gallery, about.owner, done)
+        gallery.models.picture.create(
             id=about.picture,
-            user=user,
-            album=_album(store, user, about, done),
-            title_sealed=titles.seal_title(store, about.title, of=titles.PICTURE, row_id=about.picture),
-            original_id=image_id,
+            user=user.id,
+            album=_album_dir(gallery, user, about, done),
+            title_sealed=titles.seal_title(gallery, about.title, of=titles.PICTURE, row_id=about.picture),
+            original_id=original.image_id,
             thumbnail_id=thumbnail_id,
-            format=image_format,
+            format=original.details.format,
             width=about.width,
             height=about.height,
-            size=size,
+            size=original.details.size,
             created_at=about.created_at,
             updated_at=about.created_at,
+            taken_at=about.taken_at,
         )
     done.pictures += 1
 
 
-def _new_thumbnail(store: ImageStore, image_id: str, about: _About) -> str:
-    config = store.config
-    made = make_thumbnail(store.load(image_id), limits=config.image_limits, box=config.thumbnail_size)
-    return store.save(made.data, about.album, {**asdict(about), "role": "thumbnail"}).id
+def _new_thumbnail(gallery: Gallery, original: _Original) -> str:
+    config, about = gallery.config, original.about
+    image = InspectedImage(
+        gallery.store.load(original.image_id), original.details.format, about.width, about.height
+    )
+    decoded = decode(image, max_pixels=config.max_image_pixels, box=config.thumbnail_size)
+    return gallery.store.save(decoded.thumbnail, about.album, {**asdict(about), "role": "thumbnail"}).id
 
 
-def _user(store: ImageStore, name: str, done: Recovery) -> User:
-    user = accounts.find_user(name)
+def _user(gallery: Gallery, name: str, done: RecoveryReport) -> User:
+    user = accounts.find_user(gallery, name)
     if user is None:
-        user = accounts.add_user(store, name)
+        user = accounts.add_user(gallery, name)
         done.users += 1
     return user
 
 
-def _album(store: ImageStore, user: User, about: _About, done: Recovery) -> Album:
-    album = Album.get_or_none(Album.dir == about.album)
-    if album is None:
-        is_default = about.album_is_default and _gives_up_default(user)
-        album = albums.add_album(store, user, about.album_title, is_default=is_default, album_dir=about.album)
-        done.albums += 1
-    return album if album.user_id == user.id else albums.default_album(user)
+def _album_dir(gallery: Gallery, user: User, about: _About, done: RecoveryReport) -> str:
+    """Return the album of the picture, made if there is none; or the default one, where somebody else has that album."""
+    row = gallery.models.album
+    there = row.get_or_none(row.dir == about.album)
+    if there is not None:
+        return there.dir if there.user_id == user.id else albums.default_album(gallery, user).dir
+    is_default = about.album_is_default and _gives_up_default(gallery, user)
+    albums.add_album(gallery, user, about.album_title, is_default=is_default, album_dir=about.album)
+    done.albums += 1
+    return about.album
 
 
-def _gives_up_default(user: User) -> bool:
+def _gives_up_default(gallery: Gallery, user: User) -> bool:
     """Remove the empty default album that a new account was given; tell whether the old one can be it again."""
-    given = albums.default_album(user)
-    return albums.count_pictures(given) == 0 and bool(given.delete_instance())
+    given, row = albums.default_album(gallery, user), gallery.models.album
+    if albums.count_pictures(gallery, given):
+        return False
+    return bool(row.delete().where(row.dir == given.dir).execute())

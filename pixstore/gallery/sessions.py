@@ -8,53 +8,58 @@ login at once, and somebody who reads the database cannot log in with what stand
 import hashlib
 import secrets
 
-from pixstore.gallery.models import LoginSession, User
-from pixstore.store import ImageStore
+from pixstore.gallery import Gallery
+from pixstore.gallery.models import User
 
 
-def start(store: ImageStore, user: User) -> str:
+def start(gallery: Gallery, user: User) -> str:
     """Begin a login of *user* and return its session id, which nobody has seen before."""
-    session_id, now = secrets.token_urlsafe(32), store.now()
-    with store.database.atomic():
-        LoginSession.delete().where(LoginSession.expires_at <= now).execute()
-        LoginSession.create(
+    session_id, now, login = secrets.token_urlsafe(32), gallery.now(), gallery.models.login_session
+    with gallery.transaction():
+        login.delete().where(login.expires_at <= now).execute()
+        login.create(
             id_hash=_hash(session_id),
-            user=user,
+            user=user.id,
             created_at=now,
-            expires_at=now + store.config.session_lifetime,
+            expires_at=now + gallery.config.session_lifetime,
         )
     return session_id
 
 
-def find_user(store: ImageStore, session_id: str) -> User | None:
+def find_user(gallery: Gallery, session_id: str) -> User | None:
     """Return who is logged in under *session_id*, or ``None`` if that login is over or never was."""
-    is_this = (LoginSession.id_hash == _hash(session_id)) & (LoginSession.expires_at > store.now())
-    query = User.select().join(LoginSession).where(is_this & User.disabled_at.is_null())
-    return query.first()
+    user, login = gallery.models.user, gallery.models.login_session
+    is_this = (login.id_hash == _hash(session_id)) & (login.expires_at > gallery.now())
+    query = user.select().join(login, on=(login.user == user.id))
+    return query.where(is_this & user.disabled_at.is_null()).first()
 
 
-def end(store: ImageStore, session_id: str) -> None:
+def end(gallery: Gallery, session_id: str) -> None:
     """End one login."""
-    with store.database.atomic():
-        LoginSession.delete().where(LoginSession.id_hash == _hash(session_id)).execute()
+    login = gallery.models.login_session
+    with gallery.transaction():
+        login.delete().where(login.id_hash == _hash(session_id)).execute()
 
 
-def end_all(user: User) -> None:
+def end_all(gallery: Gallery, user: User) -> None:
     """End every login of *user*, inside the caller's transaction."""
-    LoginSession.delete().where(LoginSession.user == user).execute()
+    login = gallery.models.login_session
+    login.delete().where(login.user == user.id).execute()
 
 
-def end_others(store: ImageStore, user: User, session_id: str) -> int:
+def end_others(gallery: Gallery, user: User, session_id: str) -> int:
     """End every login of *user* but this one, and return how many there were."""
-    others = (LoginSession.user == user) & (LoginSession.id_hash != _hash(session_id))
-    with store.database.atomic():
-        return int(LoginSession.delete().where(others).execute())
+    login = gallery.models.login_session
+    others = (login.user == user.id) & (login.id_hash != _hash(session_id))
+    with gallery.transaction():
+        return int(login.delete().where(others).execute())
 
 
-def count(store: ImageStore, user: User) -> int:
+def count(gallery: Gallery, user: User) -> int:
     """Return how many logins of *user* there are now."""
-    current = (LoginSession.user == user) & (LoginSession.expires_at > store.now())
-    return int(LoginSession.select().where(current).count())
+    login = gallery.models.login_session
+    current = (login.user == user.id) & (login.expires_at > gallery.now())
+    return int(login.select().where(current).count())
 
 
 def _hash(session_id: str) -> str:

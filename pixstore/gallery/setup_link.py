@@ -13,54 +13,58 @@ from pathlib import Path
 
 from peewee import IntegrityError
 
-from pixstore.gallery import accounts, passwords
+from pixstore.gallery import Gallery, accounts, passwords
 from pixstore.gallery.errors import InvalidInput, NotThere
-from pixstore.gallery.models import SetupLink, User
-from pixstore.store import ImageStore
+from pixstore.gallery.models import User
 
 _ONLY_ROW = 1
 
 
-def announce(store: ImageStore, base_url: str) -> None:
+def announce(gallery: Gallery, base_url: str) -> None:
     """Print the link, if there is no owner and no living process has printed it."""
-    token = issue(store)
+    token = issue(gallery)
     if token is not None:
         print(f"Set up: {base_url}/setup/{token}", flush=True)  # noqa: T201 - this line is the product's promise
 
 
-def issue(store: ImageStore) -> str | None:
+def issue(gallery: Gallery) -> str | None:
     """Return a new token, the old one being void; ``None`` where there is an owner or another process has one."""
     token = secrets.token_urlsafe(32)
+    link = gallery.models.setup_link
     row = {"token_hash": _hash(token), "issuer": _this_process()}
     try:
-        with store.database.atomic():
-            if accounts.has_owner():
+        with gallery.transaction():
+            if accounts.has_owner(gallery):
                 return None
-            shown = SetupLink.get_or_none()
+            shown = link.get_or_none()
             if shown is None:
-                SetupLink.create(id=_ONLY_ROW, **row)
+                link.create(id=_ONLY_ROW, **row)
                 return token
             if shown.issuer != row["issuer"] and _is_alive(shown.issuer):
                 return None
-            replaced = SetupLink.update(**row).where(SetupLink.token_hash == shown.token_hash).execute()
+            replaced = link.update(**row).where(link.token_hash == shown.token_hash).execute()
             return token if replaced else None
     except IntegrityError:  # another worker was first
         return None
 
 
-def check(token: str) -> None:
+def check(gallery: Gallery, token: str) -> None:
     """
     Return if *token* is the one of the current link.
 
     Raises:
         NotThere: If it is not, or there is an owner.
     """
-    shown = SetupLink.get_or_none()
-    if shown is None or not secrets.compare_digest(shown.token_hash, _hash(token)) or accounts.has_owner():
+    shown = gallery.models.setup_link.get_or_none()
+    if (
+        shown is None
+        or not secrets.compare_digest(shown.token_hash, _hash(token))
+        or accounts.has_owner(gallery)
+    ):
         raise NotThere("This link is no longer valid.")
 
 
-def create_owner(store: ImageStore, token: str, name: str, password: str) -> User:
+def create_owner(gallery: Gallery, token: str, name: str, password: str) -> User:
     """
     Make the owner's account and void the link, both or neither.
 
@@ -70,16 +74,17 @@ def create_owner(store: ImageStore, token: str, name: str, password: str) -> Use
         NotThere: If the link is not valid.
         InvalidInput: If the name or the password is not acceptable.
     """
-    check(token)
+    check(gallery, token)
     name = accounts.clean_name(name)
     password_hash = passwords.hash_password(accounts.check_new_password(password, name=name))
-    with store.database.atomic():
-        check(token)
-        if not SetupLink.delete().where(SetupLink.token_hash == _hash(token)).execute():
+    link = gallery.models.setup_link
+    with gallery.transaction():
+        check(gallery, token)
+        if not link.delete().where(link.token_hash == _hash(token)).execute():
             raise NotThere("This link is no longer valid.")
-        user = accounts.find_user(name)
+        user = accounts.find_user(gallery, name)
         if user is None:
-            return accounts.add_user(store, name, password_hash=password_hash, is_owner=True)
+            return accounts.add_user(gallery, name, password_hash=password_hash, is_owner=True)
         if user.password_hash:
             raise InvalidInput("name", f"There is already an account called {name}.")
         user.password_hash, user.is_owner, user.disabled_at = password_hash, True, None

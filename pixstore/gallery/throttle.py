@@ -10,9 +10,8 @@ import hmac
 import ipaddress
 from dataclasses import dataclass
 
+from pixstore.gallery import Gallery
 from pixstore.gallery.errors import TooManyAttempts
-from pixstore.gallery.models import LoginAttempt
-from pixstore.store import ImageStore
 
 WINDOW = 15 * 60_000
 MAX_PER_NAME = 10
@@ -28,40 +27,42 @@ class Attempt:
     at: int
 
 
-def begin(store: ImageStore, name: str, address: str | None) -> Attempt:
+def begin(gallery: Gallery, name: str, address: str | None) -> Attempt:
     """
     Count one attempt on the account *name* from *address*.
 
     Raises:
         TooManyAttempts: If there were too many of either; this one is not counted.
     """
-    now = store.now()
-    attempt = Attempt(_subject(store, "name", name), _subject(store, "address", _network(address)), now)
-    with store.database.atomic():
-        LoginAttempt.delete().where(LoginAttempt.at <= now - WINDOW).execute()
-        _check(attempt.name, MAX_PER_NAME, now)
-        _check(attempt.address, MAX_PER_ADDRESS, now)
+    now, tried = gallery.now(), gallery.models.login_attempt
+    attempt = Attempt(_subject(gallery, "name", name), _subject(gallery, "address", _network(address)), now)
+    with gallery.transaction():
+        tried.delete().where(tried.at <= now - WINDOW).execute()
+        _check(gallery, attempt.name, MAX_PER_NAME, now)
+        _check(gallery, attempt.address, MAX_PER_ADDRESS, now)
         for subject in (attempt.name, attempt.address):
-            LoginAttempt.create(subject=subject, at=now)
+            tried.create(subject=subject, at=now)
     return attempt
 
 
-def forgive(store: ImageStore, attempt: Attempt) -> None:
+def forgive(gallery: Gallery, attempt: Attempt) -> None:
     """Forget *attempt*, and the wrong passwords for the same name before it: the right one was given."""
-    this_one = (LoginAttempt.subject == attempt.address) & (LoginAttempt.at == attempt.at)
-    with store.database.atomic():
-        LoginAttempt.delete().where((LoginAttempt.subject == attempt.name) | this_one).execute()
+    tried = gallery.models.login_attempt
+    this_one = (tried.subject == attempt.address) & (tried.at == attempt.at)
+    with gallery.transaction():
+        tried.delete().where((tried.subject == attempt.name) | this_one).execute()
 
 
-def _check(subject: str, limit: int, now: int) -> None:
-    newest = LoginAttempt.select(LoginAttempt.at).where(LoginAttempt.subject == subject)
-    times = [row.at for row in newest.order_by(LoginAttempt.at.desc()).limit(limit)]
+def _check(gallery: Gallery, subject: str, limit: int, now: int) -> None:
+    tried = gallery.models.login_attempt
+    newest = tried.select(tried.at).where(tried.subject == subject).order_by(tried.at.desc())
+    times = [row.at for row in newest.limit(limit)]
     if len(times) == limit:
         raise TooManyAttempts(retry_after=max(1, (times[-1] + WINDOW - now) // 1000))
 
 
-def _subject(store: ImageStore, kind: str, value: str) -> str:
-    key = store.secret("pixstore/v1/login-throttle")
+def _subject(gallery: Gallery, kind: str, value: str) -> str:
+    key = gallery.store.secret("pixstore/v1/login-throttle")
     return hmac.digest(key, f"{kind}\0{value}".encode(), "sha256").hex()
 
 

@@ -1,18 +1,22 @@
 """
-Thumbnails: made in memory by Pillow, as the picture is shown, with nothing of the original but its pixels.
+Decoding an image, once: its thumbnail, the size at which it is shown, and what its file says of the photo.
 
-JPEG and its kin become JPEG, pictures with transparency WebP. Orientation is applied, colours are converted to sRGB,
-and metadata (place, camera, comment) is left behind. Imports the core's ``formats``, ``decoding`` and ``errors``, and
-Pillow.
+Thumbnails are made in memory by Pillow, with nothing of the original but its pixels. JPEG and its kin become JPEG, pictures
+with transparency WebP. Orientation is applied, colours are converted to sRGB, and metadata (place, camera, comment) is left
+behind. Imports the core's ``formats``, ``decoding`` and ``errors``, ``photo_facts``, and Pillow.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from PIL import Image, ImageCms, ImageFile, ImageOps
 
-from pixstore import decoding, formats
+from pixstore import decoding
 from pixstore.errors import ImageRejected
+from pixstore.formats import InspectedImage
+from pixstore.gallery.photo_facts import PhotoFacts, read_facts
 
 _PILLOW_NAMES = {
     "jpg": "JPEG",
@@ -31,34 +35,54 @@ _PIECE_WIDTH, _PIECE_PIXELS = 4096, 2**20  # of what is converted at a time
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-class Thumbnail(NamedTuple):
-    """The encoded thumbnail, and the size at which the *original* is shown: after orientation."""
+class DecodedPicture(NamedTuple):
+    """A thumbnail, the size at which the *original* is shown (after orientation), and what its file says of the photo."""
 
-    data: bytes
+    thumbnail: InspectedImage
     width: int
     height: int
+    facts: PhotoFacts
 
 
-def make_thumbnail(data: bytes, *, limits: formats.ImageLimits, box: int) -> Thumbnail:
+def decode(image: InspectedImage, *, max_pixels: int, box: int) -> DecodedPicture:
     """
-    Return a thumbnail of the image *data* that fits a square of *box* pixels.
+    Decode *image* and make a thumbnail that fits a square of *box* pixels.
 
     Raises:
-        ImageRejected: If the image is not within *limits* or its pixels cannot be decoded.
+        ImageRejected: If its pixels are too many or cannot be decoded.
     """
-    info = formats.inspect(data, limits)
+    with _opened(image) as source:
+        # The decoder may see more than the header said.
+        if source.width * source.height > max_pixels:
+            raise ImageRejected("too_many_pixels", "the image has more pixels than allowed")
+        with decoding.room_for(source, image.data):
+            width, height = _shown_size(source)
+            thumbnail = _encode(_shrink(source, box))
+            # Afterwards: some formats are decoded to find their metadata, and broken metadata says nothing of the pixels.
+            return DecodedPicture(thumbnail, width, height, read_facts(source))
+
+
+def read_photo_facts(image: InspectedImage) -> PhotoFacts:
+    """
+    Return what the file of *image* says of the photo, without a thumbnail.
+
+    Raises:
+        ImageRejected: If it cannot be opened.
+    """
+    with _opened(image) as source, decoding.room_for(source, image.data):
+        return read_facts(source)
+
+
+@contextmanager
+def _opened(image: InspectedImage) -> Iterator[ImageFile.ImageFile]:
+    """Yield *image* opened by Pillow: only its header has been read. Whatever Pillow raises is told as damage."""
     try:
-        with decoding.open_image(data, _PILLOW_NAMES[info.format]) as image:
-            # The decoder may see more than the header said.
-            if image.width * image.height > limits.max_pixels:
-                raise ImageRejected("too_many_pixels", "the image has more pixels than allowed")
-            with decoding.room_for(image, data):
-                width, height = _shown_size(image)
-                return Thumbnail(_encode(_shrink(image, box)), width, height)
+        with decoding.open_image(image.data, _PILLOW_NAMES[image.format]) as source:
+            yield source
     except ImageRejected:
         raise
     except Exception as error:
-        # Pillow's decoders raise all kinds on hostile bytes: OSError, SyntaxError, ValueError, IndexError, …
+        # Decoders raise all kinds on hostile bytes: OSError, SyntaxError, ValueError, IndexError, …
         raise ImageRejected("damaged", "the image is damaged and cannot be read") from error
 
 
@@ -128,11 +152,11 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert(target)
 
 
-def _encode(image: Image.Image) -> bytes:
+def _encode(image: Image.Image) -> InspectedImage:
     image.info.clear()  # Pillow would write a comment or a profile it finds there
     out = io.BytesIO()
     if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
         image.save(out, "WEBP", **_WEBP_OPTIONS)
-    else:
-        image.convert("RGB").save(out, "JPEG", **_JPEG_OPTIONS)
-    return out.getvalue()
+        return InspectedImage(out.getvalue(), "webp", *image.size)
+    image.convert("RGB").save(out, "JPEG", **_JPEG_OPTIONS)
+    return InspectedImage(out.getvalue(), "jpg", *image.size)

@@ -7,8 +7,8 @@ A sealed title opens only in the row it was sealed for, so titles cannot be swap
 import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 
+from pixstore.gallery import Gallery
 from pixstore.gallery.errors import InvalidInput
-from pixstore.store import ImageStore
 
 MAX_LENGTH = 120
 UNTITLED = "Untitled"
@@ -42,14 +42,14 @@ def title_of_file(file_name: str | None) -> str:
     return PurePosixPath(base).stem.strip(" .")[:MAX_LENGTH].strip() or UNTITLED
 
 
-def seal_title(store: ImageStore, title: str, *, of: str, row_id: str) -> bytes:
+def seal_title(gallery: Gallery, title: str, *, of: str, row_id: str) -> bytes:
     """Seal the title *of* an ``ALBUM`` or a ``PICTURE``, for the row *row_id*."""
-    return store.seal_text(title, purpose=of, row_id=row_id)
+    return gallery.store.seal_text(title, purpose=of, row_id=row_id)
 
 
-def open_title(store: ImageStore, sealed: bytes, *, of: str, row_id: str) -> str:
+def open_title(gallery: Gallery, sealed: bytes, *, of: str, row_id: str) -> str:
     """Undo ``seal_title``."""
-    return store.open_text(bytes(sealed), purpose=of, row_id=row_id)
+    return gallery.store.open_text(sealed, purpose=of, row_id=row_id)
 
 
 def _printable(text: str) -> str:

@@ -50,11 +50,11 @@ class Page(NamedTuple):
 
 def pages(app: Flask) -> Iterator[Page]:
     """Yield every page that a browser can ask for: as nobody, as the owner of a picture, and those that refuse."""
-    store = app.extensions["pixstore"]
-    with store.connected():
+    gallery = app.extensions["pixstore.gallery"]
+    with gallery.store.connected():
         for name in ("mine", "bystander"):
-            accounts.create_user(store, name, PASSWORD, is_owner=name == "mine")
-        arguments = new_arguments(store)
+            accounts.create_user(gallery, name, PASSWORD, is_owner=name == "mine")
+        arguments = new_arguments(gallery)
     logins = {"nobody": "", "mine": _logged_in(app, "mine"), "bystander": _logged_in(app, "bystander")}
     paths = {row.endpoint: address(app, row.endpoint, arguments) for row in TABLE if row.method == "GET"}
     client = app.test_client(use_cookies=False)

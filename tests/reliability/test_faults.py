@@ -8,7 +8,6 @@ from unittest import mock
 
 import pytest
 
-from pixstore import maintenance
 from pixstore.errors import (
     BlobNotFound,
     DatabaseUnavailable,
@@ -17,6 +16,8 @@ from pixstore.errors import (
     PixstoreError,
     StorageError,
 )
+from pixstore.maintenance.check import check
+from pixstore.maintenance.rebuild import rebuild
 from pixstore.store import ImageStore
 from tests.images import png
 from tests.reliability.harness.labelled import label_of, labelled
@@ -27,7 +28,7 @@ OLD, NEW = labelled("old"), labelled("new")
 @pytest.fixture(name="impatient")
 def _impatient(monkeypatch):
     """Wait for a busy database for a moment only."""
-    monkeypatch.setattr("pixstore.models.BUSY_TIMEOUT", 0.2)
+    monkeypatch.setattr("pixstore.database.BUSY_TIMEOUT", 0.2)
 
 
 @pytest.fixture(name="saved")
@@ -37,7 +38,7 @@ def _saved(store):
 
 def _blob(store, image_id):
     with store.connected():
-        blob_id = store.models.image.get_by_id(image_id).blob_id
+        blob_id = store.parts.models.image.get_by_id(image_id).blob_id
     return store.config.blobs_path / "objects" / blob_id[:3] / blob_id
 
 
@@ -71,7 +72,7 @@ def test_a_busy_database_is_named_and_harms_nothing(config, operation):
             other.execute("ROLLBACK")
 
         write()
-        assert maintenance.check(store, deep=True).images >= (operation != "delete")
+        assert check(store, deep=True).images >= (operation != "delete")
 
 
 def test_more_threads_than_connections_wait_for_one(store, saved, monkeypatch):
@@ -137,7 +138,7 @@ def test_a_damaged_blob_takes_no_other_image_with_it(store, saved, harm):
     with pytest.raises((DecryptionFailed, StorageError)):
         store.load(saved[0])
     assert _others_are_there(store, saved)
-    assert {finding.image_id for finding in maintenance.check(store, deep=True).findings} == {saved[0]}
+    assert {finding.image_id for finding in check(store, deep=True).findings} == {saved[0]}
     store.update(saved[0], NEW)
     assert store.load(saved[0]) == NEW
 
@@ -159,7 +160,7 @@ def test_a_damaged_row_takes_no_other_image_with_it(store, saved):
     with pytest.raises(PixstoreError):
         store.load(saved[0])
     assert _others_are_there(store, saved)
-    assert maintenance.check(store, repair=True).is_clean
+    assert check(store, repair=True).is_clean
     assert label_of(store.load(saved[0])) == "image 0"
 
 
@@ -218,7 +219,7 @@ def test_a_damaged_database_is_named_and_can_be_rebuilt(store, saved, config, ha
     for path in config.data_dir.glob("pixstore.sqlite*"):
         path.unlink()
     with closing(ImageStore.open(config)) as rebuilt:
-        assert maintenance.rebuild(rebuilt).images == 3
+        assert len(rebuild(rebuilt).images) == 3
         assert _others_are_there(rebuilt, saved)
 
 
@@ -264,4 +265,4 @@ def test_a_failing_action_of_the_caller_leaves_nothing_behind(store, saved):
         change_and_fail()
 
     assert label_of(store.load(saved[0])) == "image 0"
-    assert len(list(store.blobs.blobs())) == 3
+    assert len(list(store.parts.blobs.blobs())) == 3

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from pixstore import backup
+from pixstore.maintenance.backup import _held
 from pixstore.store import ImageStore
 from tests.reliability.harness.history import NEVER, Operation, check
 from tests.reliability.harness.labelled import labelled
@@ -29,7 +29,7 @@ def test_the_register_test_finds_stale_and_torn_reads(seed):
 def test_a_backup_that_begins_during_removal_keeps_its_blobs(store, config):
     """Removal that looked before a backup held the dead blobs back does not take what the backup is to copy."""
     image_id = store.save(labelled("old")).id
-    blobs = {blob.blob_id for blob in store.blobs.blobs()}
+    blobs = {blob.blob_id for blob in store.parts.blobs.blobs()}
     usual, begun = store.database.execute_sql, []
 
     with closing(ImageStore.open(config)) as other, ExitStack() as held:
@@ -38,14 +38,14 @@ def test_a_backup_that_begins_during_removal_keeps_its_blobs(store, config):
             result = usual(sql, *rest)
             if not begun:
                 begun.append(sql)
-                held.enter_context(backup._held(other))
+                held.enter_context(_held(other.parts))
                 other.update(image_id, labelled("new"))
             return result
 
         with mock.patch.object(store.database, "execute_sql", execute):
-            store.reap()
+            store.parts.reaper.reap()
 
-        assert blobs <= {blob.blob_id for blob in store.blobs.blobs()}
+        assert blobs <= {blob.blob_id for blob in store.parts.blobs.blobs()}
 
 
 def _write(label, token, start, end):

@@ -89,7 +89,7 @@ def test_no_key_can_be_read(used):
     """Neither an image's key, nor a store key, nor the service secret, nor what is derived from it, nor the master key."""
     config, records = used
     store = ImageStore.open(config)
-    keyring = store.current_keyring()
+    keyring = store.parts.keyring.latest()
     secrets = [
         MASTER_KEY,
         keyring.service_secret,
@@ -144,4 +144,4 @@ def test_the_size_of_a_title_does_not_show(store):
     for title in ("A", "Anna", "Anna am Me"):
         store.save(images.png(), details={"title": title})
 
-    assert len({info.size for info in store.blobs.blobs()}) == 1
+    assert len({info.size for info in store.parts.blobs.blobs()}) == 1

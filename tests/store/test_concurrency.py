@@ -17,9 +17,9 @@ VERSIONS = {images.png(seed=seed): seed for seed in range(24)}
 
 
 def _blob_count(store):
-    while store.reap():
+    while store.parts.reaper.reap():
         pass
-    return sum(1 for _ in store.blobs.blobs())
+    return sum(1 for _ in store.parts.blobs.blobs())
 
 
 # --- two handles in one process
@@ -103,7 +103,7 @@ def test_threads_that_read_while_one_writes(store):
         reader.start()
     for data in VERSIONS:
         store.update(record.id, data)
-        store.reap()
+        store.parts.reaper.reap()
     done.set()
     for reader in readers:
         reader.join()

@@ -227,8 +227,10 @@ def test_an_answer_with_a_key_does_not_go_out_with_sendfile(store, record):
 @pytest.mark.parametrize("taken", (0, 1))
 def test_a_client_that_leaves_leaves_no_file_open(store, record, monkeypatch, token, taken):
     """However much of the answer was taken, the blob is closed."""
-    opened, open_blob = [], store.blobs.open
-    monkeypatch.setattr(store.blobs, "open", lambda blob_id: opened.append(open_blob(blob_id)) or opened[-1])
+    opened, open_blob = [], store.parts.blobs.open
+    monkeypatch.setattr(
+        store.parts.blobs, "open", lambda blob_id: opened.append(open_blob(blob_id)) or opened[-1]
+    )
     body = _call(
         ImageEndpoint(store),
         f"{ROUTE}/{record.id}",
@@ -424,8 +426,10 @@ def test_the_largest_batch(client, store):
 
 def test_a_batch_is_streamed(store, record, monkeypatch):
     """The first payload goes out before the second blob is opened."""
-    opened, open_blob = [], store.blobs.open
-    monkeypatch.setattr(store.blobs, "open", lambda blob_id: opened.append(blob_id) or open_blob(blob_id))
+    opened, open_blob = [], store.parts.blobs.open
+    monkeypatch.setattr(
+        store.parts.blobs, "open", lambda blob_id: opened.append(blob_id) or open_blob(blob_id)
+    )
     asked = [{"id": record.id, "proof": record.stateless_proof}] * 2
     environ = EnvironBuilder(path=ROUTE, method="POST", data=json.dumps({"images": asked})).get_environ()
 
@@ -501,7 +505,7 @@ def test_trouble_with_one_image_is_its_own(client, store, caplog):
     """A missing blob is answered as an internal error, logged without a secret, and the others are served."""
     damaged, sound = store.save(images.png()), store.save(images.png())
     with store.connected():
-        store.blobs.delete(store.models.image.get_by_id(damaged.id).blob_id)
+        store.parts.blobs.delete(store.parts.models.image.get_by_id(damaged.id).blob_id)
     asked = [{"id": record.id, "proof": record.stateless_proof} for record in (damaged, sound)]
 
     first, second = _payloads(_post(client, asked).data)
@@ -519,7 +523,7 @@ def test_a_database_that_is_away(client, store, record, monkeypatch, caplog):
     def unavailable(_image_ids):
         raise DatabaseUnavailable("the database is not available: locked")
 
-    monkeypatch.setattr(store, "_rows", unavailable)
+    monkeypatch.setattr(store.parts.models, "read_images", unavailable)
     asked = [{"id": record.id, "proof": record.stateless_proof}, {"id": record.id, "proof": "forged"}]
 
     assert _get(client, record.id, record.stateless_proof).data == INTERNAL_ERROR
@@ -530,7 +534,9 @@ def test_a_database_that_is_away(client, store, record, monkeypatch, caplog):
 def test_a_wrong_store_key_is_an_internal_error(client, store, record, caplog):
     """Where the key does not unwrap, no byte of the image goes out."""
     with store.connected():
-        store.models.image.update(wrapped_key=bytes(60)).where(store.models.image.id == record.id).execute()
+        store.parts.models.image.update(wrapped_key=bytes(60)).where(
+            store.parts.models.image.id == record.id
+        ).execute()
 
     assert _get(client, record.id, record.stateless_proof).data == INTERNAL_ERROR
 

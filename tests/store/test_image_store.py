@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from pixstore import crypto, rotation
+from pixstore import crypto
+from pixstore.answers import Question
 from pixstore.blobs.memory import MemoryBlobs
 from pixstore.errors import (
     DecryptionFailed,
@@ -16,7 +17,8 @@ from pixstore.errors import (
     StorageError,
 )
 from pixstore.ids import is_image_id
-from pixstore.sealed_blobs import open_sealed
+from pixstore.maintenance import rotation
+from pixstore.maintenance.sealed_blobs import open_sealed
 from pixstore.store import ImageStore
 from tests import images
 from tests.clock import START
@@ -26,11 +28,11 @@ NOBODY = "k3v9t2m5x7q4"
 
 def _row(store, image_id):
     with store.connected():
-        return store.models.image.get_by_id(image_id)
+        return store.parts.models.image.get_by_id(image_id)
 
 
 def _blob_ids(store):
-    return {info.blob_id for info in store.blobs.blobs()}
+    return {info.blob_id for info in store.parts.blobs.blobs()}
 
 
 def _blob_path(store, image_id):
@@ -40,7 +42,7 @@ def _blob_path(store, image_id):
 
 def _change_row(store, image_id, **fields):
     with store.connected():
-        store.models.image.update(fields).where(store.models.image.id == image_id).execute()
+        store.parts.models.image.update(fields).where(store.parts.models.image.id == image_id).execute()
 
 
 # --- save
@@ -102,7 +104,7 @@ def test_a_refused_image_leaves_nothing(store, data):
 
     assert _blob_ids(store) == set()
     with store.connected():
-        assert store.models.image.select().count() == 0
+        assert store.parts.models.image.select().count() == 0
 
 
 def test_a_refused_directory_leaves_nothing(store):
@@ -146,7 +148,7 @@ def test_an_update_replaces_the_image(store, now):
 
     second = store.update(first.id, images.jpeg())
 
-    store.reap()
+    store.parts.reaper.reap()
     assert store.load(first.id) == images.jpeg()
     assert (second.id, second.token, second.image_format) == (first.id, START + 1000, "jpg")
     assert second.meta.key != first.meta.key
@@ -192,17 +194,17 @@ def test_a_refused_update_changes_nothing(store):
 def test_an_image_deleted_during_its_update_stays_deleted(store, monkeypatch):
     """Whoever deletes while the new version is being written wins, and no blob is left."""
     record = store.save(images.png())
-    put = store.blobs.put
+    put = store.parts.blobs.put
 
     def delete_meanwhile(*arguments):
         put(*arguments)
         store.delete(record.id)
 
-    monkeypatch.setattr(store.blobs, "put", delete_meanwhile)
+    monkeypatch.setattr(store.parts.blobs, "put", delete_meanwhile)
     with pytest.raises(ImageNotFound):
         store.update(record.id, images.jpeg())
 
-    store.reap()
+    store.parts.reaper.reap()
     assert not store.exists(record.id)
     assert _blob_ids(store) == set()
 
@@ -216,7 +218,7 @@ def test_a_deleted_image_is_gone(store):
 
     assert store.delete(record.id) is True
 
-    store.reap()
+    store.parts.reaper.reap()
     assert store.record(record.id) is None
     assert not store.exists(record.id)
     assert _blob_ids(store) == set()
@@ -239,7 +241,7 @@ def test_deleting_one_leaves_the_others(store):
 
     store.delete(one.id)
 
-    store.reap()
+    store.parts.reaper.reap()
     assert store.load(other.id) == images.png(seed=2)
 
 
@@ -363,7 +365,7 @@ def test_a_row_that_points_at_anothers_blob_does_not_open_it(store):
     mine, other = store.save(images.png()), store.save(images.png())
     path = _blob_path(store, other.id)
     store.delete(other.id)
-    store.blobs.delete(path.name)
+    store.parts.blobs.delete(path.name)
     _blob_path(store, mine.id).rename(path)
     _change_row(store, mine.id, blob_id=path.name)
 
@@ -384,7 +386,7 @@ def test_a_damaged_row_is_answered_and_takes_no_other_with_it(store, column):
         with store.connected():
             sql = f'UPDATE OR IGNORE image SET "{column}" = ? WHERE id = ?'
             store.database.execute_sql(sql, (junk, damaged.id))
-        questions = [(record.id, record.stateless_proof, None) for record in (damaged, sound)]
+        questions = [Question(record.id, record.stateless_proof) for record in (damaged, sound)]
 
         answers = [answer.to_bytes() for answer in store.answers(questions)]
 
@@ -395,7 +397,7 @@ def test_a_damaged_row_is_answered_and_takes_no_other_with_it(store, column):
 def test_a_failing_disk_while_reading(store, monkeypatch):
     """An input/output error in the middle of a blob is a `StorageError`."""
     record = store.save(images.png())
-    open_blob = store.blobs.open
+    open_blob = store.parts.blobs.open
 
     class FailingBlob:
         def __init__(self, file):
@@ -410,7 +412,7 @@ def test_a_failing_disk_while_reading(store, monkeypatch):
         def __exit__(self, *_):
             self.close()
 
-    monkeypatch.setattr(store.blobs, "open", lambda blob_id: FailingBlob(open_blob(blob_id)))
+    monkeypatch.setattr(store.parts.blobs, "open", lambda blob_id: FailingBlob(open_blob(blob_id)))
 
     with pytest.raises(StorageError):
         store.load(record.id)
@@ -423,15 +425,15 @@ def test_a_failing_disk_while_reading(store, monkeypatch):
 def test_a_reader_that_loses_the_race_reads_the_new_version(store, monkeypatch):
     """Row read, then replaced and removed: the reader gets the newer version, whole."""
     record = store.save(images.png())
-    open_blob = store.blobs.open
+    open_blob = store.parts.blobs.open
 
     def replaced_meanwhile(blob_id):
-        monkeypatch.setattr(store.blobs, "open", open_blob)
+        monkeypatch.setattr(store.parts.blobs, "open", open_blob)
         store.update(record.id, images.jpeg())
-        store.reap()
+        store.parts.reaper.reap()
         return open_blob(blob_id)
 
-    monkeypatch.setattr(store.blobs, "open", replaced_meanwhile)
+    monkeypatch.setattr(store.parts.blobs, "open", replaced_meanwhile)
 
     assert store.load(record.id) == images.jpeg()
 
@@ -439,14 +441,14 @@ def test_a_reader_that_loses_the_race_reads_the_new_version(store, monkeypatch):
 def test_a_reader_of_an_image_deleted_meanwhile_finds_none(store, monkeypatch):
     """Row read, then deleted: there is no such image."""
     record = store.save(images.png())
-    open_blob = store.blobs.open
+    open_blob = store.parts.blobs.open
 
     def deleted_meanwhile(blob_id):
         store.delete(record.id)
-        store.reap()
+        store.parts.reaper.reap()
         return open_blob(blob_id)
 
-    monkeypatch.setattr(store.blobs, "open", deleted_meanwhile)
+    monkeypatch.setattr(store.parts.blobs, "open", deleted_meanwhile)
 
     assert store.answer(record.id, proof=record.stateless_proof).to_bytes() == b"\x02"
 
@@ -454,16 +456,16 @@ def test_a_reader_of_an_image_deleted_meanwhile_finds_none(store, monkeypatch):
 def test_a_reader_gives_up_in_the_end(store, monkeypatch):
     """An image replaced faster than it can be read is an error, not an endless loop."""
     record = store.save(images.png())
-    open_blob = store.blobs.open
+    open_blob = store.parts.blobs.open
 
     def replaced_each_time(blob_id):
         with monkeypatch.context() as patch:
-            patch.setattr(store.blobs, "open", open_blob)
+            patch.setattr(store.parts.blobs, "open", open_blob)
             store.update(record.id, images.png())
-            store.reap()
+            store.parts.reaper.reap()
         return open_blob(blob_id)
 
-    monkeypatch.setattr(store.blobs, "open", replaced_each_time)
+    monkeypatch.setattr(store.parts.blobs, "open", replaced_each_time)
 
     with pytest.raises(StorageError, match="faster than it can be read"):
         store.load(record.id)
@@ -474,15 +476,15 @@ def test_re_encryption_that_loses_the_race_has_nothing_to_report(store, monkeypa
     """Row read, then replaced or deleted, and removed: the newer version stays, and nothing is said to be missing."""
     record = store.save(images.png())
     rotation.rotate_store_key(store)
-    open_blob = store.blobs.open
+    open_blob = store.parts.blobs.open
 
     def changed_meanwhile(blob_id):
-        monkeypatch.setattr(store.blobs, "open", open_blob)
+        monkeypatch.setattr(store.parts.blobs, "open", open_blob)
         store.update(record.id, images.jpeg()) if change == "update" else store.delete(record.id)
-        store.reap()
+        store.parts.reaper.reap()
         return open_blob(blob_id)
 
-    monkeypatch.setattr(store.blobs, "open", changed_meanwhile)
+    monkeypatch.setattr(store.parts.blobs, "open", changed_meanwhile)
 
     assert rotation.re_encrypt(store).failed == {}
     assert store.exists(record.id) is (change == "update")
@@ -492,7 +494,7 @@ def test_re_encryption_names_an_image_whose_blob_is_missing(store):
     """A blob that is really gone is no race: it is reported, once."""
     record = store.save(images.png())
     blob_id = _row(store, record.id).blob_id
-    store.blobs.delete(blob_id)
+    store.parts.blobs.delete(blob_id)
     rotation.rotate_store_key(store)
 
     assert rotation.re_encrypt(store).failed == {record.id: f"the blob {blob_id} is missing"}
@@ -506,7 +508,7 @@ def test_details_are_sealed_into_the_blob(store):
     record = store.save(images.png(), details={"owner": 7, "title": "Anna am Meer ☀"})
     blob_id = _row(store, record.id).blob_id
 
-    opened = open_sealed(store.blobs, blob_id, store.current_keyring())
+    opened = open_sealed(store.parts.blobs, blob_id, store.parts.keyring.latest())
 
     assert opened.details == ("png", len(images.png()), {"owner": 7, "title": "Anna am Meer ☀"})
     assert opened.header.head.image_id == record.id
@@ -519,7 +521,7 @@ def test_the_header_repeats_the_row(store, now):
     store.update(record.id, images.webp())
     row = _row(store, record.id)
 
-    opened = open_sealed(store.blobs, row.blob_id, store.current_keyring())
+    opened = open_sealed(store.parts.blobs, row.blob_id, store.parts.keyring.latest())
 
     assert opened.row_fields == {
         name: bytes(value) if isinstance(value, memoryview) else value
@@ -587,7 +589,7 @@ def test_any_blob_store_will_do(config, now):
     record = store.save(images.png())
 
     store.update(record.id, images.jpeg())
-    store.reap()
+    store.parts.reaper.reap()
 
     assert store.load(record.id) == images.jpeg()
     assert len(_blob_ids(store)) == 1

@@ -6,7 +6,8 @@ import peewee
 import pytest
 from playhouse.migrations import Runner
 
-from pixstore.models import MIGRATION_TABLE, MIGRATIONS, StoreModels, apply_migrations, open_database
+from pixstore.database import apply_migrations
+from pixstore.models import MIGRATION_TABLE, MIGRATIONS, StoreModels, open_database
 from pixstore.store import ImageStore
 from tests import images
 
@@ -35,7 +36,7 @@ def test_migrations_make_what_the_models_say(database, tmp_path):
     """A migrated database and one made from the models are the same to the letter."""
     made = peewee.SqliteDatabase(tmp_path / "made.sqlite")
     models = StoreModels(made)
-    made.create_tables([getattr(models, name) for name in vars(models)])
+    made.create_tables([models.image, models.dead_blob, models.hold])
 
     assert _schema(database) == _schema(made)
     made.close()

@@ -1,7 +1,6 @@
 """Work that can wait: replaced and deleted images are removed soon, never twice, and no restart forgets one."""
 
 import threading
-import time
 
 import pytest
 
@@ -10,6 +9,7 @@ from pixstore.errors import StorageError
 from pixstore.reaper import Reaper
 from pixstore.store import ImageStore
 from tests import images
+from tests.eventually import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -17,21 +17,13 @@ def _soon(monkeypatch):
     monkeypatch.setattr(reaper, "DELAY", 0.01)
 
 
-def _eventually(condition):
-    """Wait until *condition* holds, for at most five seconds."""
-    deadline = time.monotonic() + 5
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()
-
-
 def _blobs(store):
-    return sum(1 for _ in store.blobs.blobs())
+    return sum(1 for _ in store.parts.blobs.blobs())
 
 
 def _dead(store):
     with store.connected():
-        return store.models.dead_blob.select().count()
+        return store.parts.models.dead_blob.select().count()
 
 
 def test_a_replaced_image_is_removed_soon(store):
@@ -40,7 +32,7 @@ def test_a_replaced_image_is_removed_soon(store):
 
     store.update(record.id, images.jpeg())
 
-    assert _eventually(lambda: (_blobs(store), _dead(store)) == (1, 0))
+    eventually(lambda: (_blobs(store), _dead(store)) == (1, 0))
     assert store.load(record.id) == images.jpeg()
 
 
@@ -50,27 +42,27 @@ def test_a_deleted_image_is_removed_soon(store):
 
     store.delete(record.id)
 
-    assert _eventually(lambda: (_blobs(store), _dead(store)) == (0, 0))
+    eventually(lambda: (_blobs(store), _dead(store)) == (0, 0))
 
 
 def test_the_request_does_not_wait_for_the_removal(store, monkeypatch):
     """The update is done before the old blob is removed."""
     removing, go_on = threading.Event(), threading.Event()
-    delete = store.blobs.delete
+    delete = store.parts.blobs.delete
 
     def slow(blob_id):
         removing.set()
         go_on.wait(10)
         return delete(blob_id)
 
-    monkeypatch.setattr(store.blobs, "delete", slow)
+    monkeypatch.setattr(store.parts.blobs, "delete", slow)
     record = store.save(images.png())
     updated = store.update(record.id, images.jpeg())
 
     assert updated.token > record.token
     assert removing.wait(5)
     go_on.set()
-    assert _eventually(lambda: _dead(store) == 0)
+    eventually(lambda: _dead(store) == 0)
 
 
 def test_closing_removes_what_is_left(config, now):
@@ -87,7 +79,7 @@ def test_closing_removes_what_is_left(config, now):
 def test_a_restart_forgets_none(config, now, monkeypatch):
     """What a killed process did not remove, the next one does."""
     killed = ImageStore.open(config, now=now)
-    monkeypatch.setattr(killed, "wake_reaper", lambda: None)
+    monkeypatch.setattr(killed.parts.reaper, "wake", lambda: None)
     record = killed.save(images.png())
     killed.update(record.id, images.jpeg())
     killed.database.close_all()
@@ -95,7 +87,7 @@ def test_a_restart_forgets_none(config, now, monkeypatch):
 
     again = ImageStore.open(config, now=now)
 
-    assert _eventually(lambda: (_blobs(again), _dead(again)) == (1, 0))
+    eventually(lambda: (_blobs(again), _dead(again)) == (1, 0))
     again.close()
 
 
@@ -103,34 +95,34 @@ def test_what_cannot_be_removed_is_tried_again(store, monkeypatch, caplog):
     """A failing disk keeps the note; others are removed, and so is this one when the disk works."""
     record, other = store.save(images.png()), store.save(images.png())
     with store.connected():
-        stuck = store.models.image.get_by_id(record.id).blob_id
-    delete = store.blobs.delete
+        stuck = store.parts.models.image.get_by_id(record.id).blob_id
+    delete = store.parts.blobs.delete
 
     def failing(blob_id):
         if blob_id == stuck:
             raise StorageError("the image could not be removed: Input/output error", name=blob_id)
         return delete(blob_id)
 
-    monkeypatch.setattr(store, "wake_reaper", lambda: None)
-    monkeypatch.setattr(store.blobs, "delete", failing)
+    monkeypatch.setattr(store.parts.reaper, "wake", lambda: None)
+    monkeypatch.setattr(store.parts.blobs, "delete", failing)
     store.delete(record.id)
     store.delete(other.id)
 
-    assert (store.reap(), _dead(store), _blobs(store)) == (1, 1, 1)
+    assert (store.parts.reaper.reap(), _dead(store), _blobs(store)) == (1, 1, 1)
     assert stuck in caplog.text
-    monkeypatch.setattr(store.blobs, "delete", delete)
-    assert (store.reap(), _dead(store), _blobs(store)) == (1, 0, 0)
+    monkeypatch.setattr(store.parts.blobs, "delete", delete)
+    assert (store.parts.reaper.reap(), _dead(store), _blobs(store)) == (1, 0, 0)
 
 
 def test_two_may_reap_at_the_same_time(config, now, monkeypatch):
     """Workers that remove the same blobs do not disturb each other."""
     stores = [ImageStore.open(config, now=now) for _ in range(2)]
     for store in stores:
-        monkeypatch.setattr(store, "wake_reaper", lambda: None)
+        monkeypatch.setattr(store.parts.reaper, "wake", lambda: None)
     for image_id in [stores[0].save(images.png()).id for _ in range(20)]:
         stores[0].delete(image_id)
 
-    threads = [threading.Thread(target=store.reap) for store in stores]
+    threads = [threading.Thread(target=store.parts.reaper.reap) for store in stores]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -144,6 +136,13 @@ def test_two_may_reap_at_the_same_time(config, now, monkeypatch):
 # --- the thread itself
 
 
+def _reaper(reap):
+    """Return a reaper whose work is *reap*."""
+    reaper = Reaper(models=None, blobs=None, now=None)
+    reaper.reap = reap
+    return reaper
+
+
 def test_the_thread_works_until_nothing_is_left():
     """One call is enough for all the work there is."""
     left, done = [3, 2, 1, 0], threading.Event()
@@ -154,7 +153,7 @@ def test_the_thread_works_until_nothing_is_left():
             done.set()
         return count
 
-    worker = Reaper(work)
+    worker = _reaper(work)
     worker.wake()
 
     assert done.wait(5)
@@ -164,7 +163,7 @@ def test_the_thread_works_until_nothing_is_left():
 def test_no_thread_before_there_is_work():
     """A store that only reads starts none, and closing it is nothing."""
     before = threading.active_count()
-    worker = Reaper(lambda: 0)
+    worker = _reaper(lambda: 0)
 
     worker.close()
 
@@ -173,7 +172,7 @@ def test_no_thread_before_there_is_work():
 
 def test_closing_ends_the_thread():
     """Nothing runs on."""
-    worker = Reaper(lambda: 0)
+    worker = _reaper(lambda: 0)
     worker.wake()
     thread = worker._thread
 
@@ -192,9 +191,9 @@ def test_an_error_does_not_end_the_thread(caplog):
             twice.set()
         raise StorageError("the disk is gone")
 
-    worker = Reaper(work)
+    worker = _reaper(work)
     worker.wake()
-    assert _eventually(lambda: len(calls) == 1)
+    eventually(lambda: len(calls) == 1)
     worker.wake()
 
     assert twice.wait(5)
@@ -205,7 +204,7 @@ def test_an_error_does_not_end_the_thread(caplog):
 def test_it_can_be_woken_again_after_closing():
     """A store used after `close`, against the rules, does not hang."""
     done = threading.Event()
-    worker = Reaper(lambda: done.set() or 0)
+    worker = _reaper(lambda: done.set() or 0)
     worker.wake()
     worker.close()
     done.clear()

@@ -3,12 +3,23 @@
 # ruff: noqa: PT012 - a unit of work is a block of statements
 
 import threading
+from unittest.mock import Mock
 
 import peewee
 import pytest
 
-from pixstore.errors import DatabaseUnavailable, ImageNotFound, ImageRejected, StorageError, StorageFull
+from pixstore import formats
+from pixstore.errors import (
+    DatabaseUnavailable,
+    ImageChanged,
+    ImageNotFound,
+    ImageRejected,
+    StorageError,
+    StorageFull,
+)
+from pixstore.parts import StoreParts
 from pixstore.store import ImageStore
+from pixstore.unit_of_work import PUTS_SIDE_BY_SIDE
 from tests import images
 
 NOBODY = "k3v9t2m5x7q4"
@@ -30,12 +41,12 @@ def _notes(store):
 
 
 def _blobs(store):
-    return sum(1 for _ in store.blobs.blobs())
+    return sum(1 for _ in store.parts.blobs.blobs())
 
 
 def _rows(store):
     with store.connected():
-        return store.models.image.select().count()
+        return store.parts.models.image.select().count()
 
 
 def _texts(store, notes):
@@ -75,7 +86,7 @@ def test_save_update_and_delete_in_one(store):
         work.update(old.id, images.webp())
         work.delete(gone.id)
 
-    store.reap()
+    store.parts.reaper.reap()
     assert store.load(new.image_id) == images.jpeg()
     assert store.load(old.id) == images.webp()
     assert work.records[old.id].token > old.token
@@ -91,7 +102,7 @@ def test_updating_the_same_image_twice_keeps_the_last(store):
         work.update(record.id, images.jpeg())
         work.update(record.id, images.webp())
 
-    store.reap()
+    store.parts.reaper.reap()
     assert store.load(record.id) == images.webp()
     assert store.record(record.id) == work.records[record.id]
     assert _blobs(store) == 1
@@ -123,7 +134,7 @@ def test_an_error_of_the_callers_action_rolls_everything_back(store, notes):
         work.update(record.id, images.webp())
         work.also(refuse)
 
-    store.reap()
+    store.parts.reaper.reap()
     assert _texts(store, notes) == []
     assert store.record(record.id) == record
     assert store.load(record.id) == images.png()
@@ -198,9 +209,9 @@ def test_a_unit_does_not_run_inside_a_transaction(store):
 def test_no_transaction_is_open_while_blobs_are_written(store, monkeypatch):
     """A slow disk keeps no other writer waiting."""
     open_transactions = []
-    put = store.blobs.put
+    put = store.parts.blobs.put
     monkeypatch.setattr(
-        store.blobs,
+        store.parts.blobs,
         "put",
         lambda *blob: open_transactions.append(store.database.in_transaction()) or put(*blob),
     )
@@ -217,7 +228,7 @@ def test_no_transaction_is_open_while_blobs_are_written(store, monkeypatch):
 
 def test_a_full_disk_at_the_second_image_undoes_the_first(store, monkeypatch):
     """The blob that was put is removed again, and the error is the disk's."""
-    put, calls = store.blobs.put, []
+    put, calls = store.parts.blobs.put, []
 
     def full_at_the_second(*blob):
         calls.append(blob)
@@ -225,7 +236,7 @@ def test_a_full_disk_at_the_second_image_undoes_the_first(store, monkeypatch):
             raise StorageFull("the image could not be written: No space left on device")
         put(*blob)
 
-    monkeypatch.setattr(store.blobs, "put", full_at_the_second)
+    monkeypatch.setattr(store.parts.blobs, "put", full_at_the_second)
     with pytest.raises(StorageFull), store.unit_of_work() as work:
         work.save(images.png())
         work.save(images.png())
@@ -263,7 +274,7 @@ def test_an_interruption_right_after_the_commit_loses_nothing(store, monkeypatch
     def interrupted(*_arguments):
         raise interruption
 
-    monkeypatch.setattr(store, "_record", interrupted)
+    monkeypatch.setattr(StoreParts, "record", interrupted)
     with pytest.raises(interruption):
         store.update(record.id, images.jpeg())
     monkeypatch.undo()
@@ -294,7 +305,7 @@ def test_a_full_database_is_told_from_a_broken_one(store, monkeypatch):
     def full(*_arguments, **_options):
         raise peewee.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(store.models.dead_blob, "create", full)
+    monkeypatch.setattr(store.parts.models.dead_blob, "insert_many", full)
     with pytest.raises(StorageFull, match="no room for the database"):
         store.update(record.id, images.jpeg())
     monkeypatch.undo()
@@ -323,3 +334,112 @@ def test_no_connection_left_is_a_storage_error(store):
     finally:
         release.set()
         thread.join()
+
+
+# --- blobs side by side
+
+
+def test_the_blobs_of_a_unit_are_put_side_by_side(store, monkeypatch):
+    """The next image need not wait until the one before is on the disk."""
+    put, both_there = store.parts.blobs.put, threading.Barrier(2, timeout=5)
+
+    def meet(blob_id, parts):
+        both_there.wait()  # neither goes on without the other
+        put(blob_id, parts)
+
+    monkeypatch.setattr(store.parts.blobs, "put", meet)
+    with store.unit_of_work() as work:
+        first, second = work.save(images.png()), work.save(images.jpeg())
+
+    assert store.load(first.image_id) == images.png()
+    assert store.load(second.image_id) == images.jpeg()
+
+
+def test_a_single_image_needs_no_other_thread(store, monkeypatch):
+    """The blob of a single image is put by the caller's own thread."""
+    put, threads = store.parts.blobs.put, []
+
+    def noting(blob_id, parts):
+        threads.append(threading.current_thread())
+        put(blob_id, parts)
+
+    monkeypatch.setattr(store.parts.blobs, "put", noting)
+    store.save(images.png())
+
+    assert threads == [threading.current_thread()]
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_one_blob_that_cannot_be_put_takes_the_unit_with_it(store, monkeypatch, failing):
+    """Whichever of several blobs fails, no image is there afterwards, and no blob."""
+    put, count = store.parts.blobs.put, []
+
+    def fail_one(blob_id, parts):
+        count.append(blob_id)
+        if len(count) == failing + 1:
+            raise StorageFull("the image could not be written: No space left on device", name=blob_id)
+        put(blob_id, parts)
+
+    def save_three():
+        with store.unit_of_work() as work:
+            for seed in range(3):
+                work.save(images.png(seed=seed))
+
+    monkeypatch.setattr(store.parts.blobs, "put", fail_one)
+    with pytest.raises(StorageFull):
+        save_three()
+
+    assert (_blobs(store), _rows(store)) == (0, 0)
+
+
+def test_many_images_in_one_unit(store):
+    """A unit may hold more images than are put at the same time."""
+    with store.unit_of_work() as work:
+        pending = [work.save(images.png(seed=seed)) for seed in range(3 * PUTS_SIDE_BY_SIDE)]
+
+    for seed, image in enumerate(pending):
+        assert store.load(image.image_id) == images.png(seed=seed)
+
+
+def test_without_threads_the_blobs_are_put_one_after_the_other(store, monkeypatch):
+    """Where no thread can be started, nothing is lost but time."""
+    monkeypatch.setattr("threading.Thread.start", Mock(side_effect=RuntimeError("can't start new thread")))
+
+    with store.unit_of_work() as work:
+        pending = [work.save(images.png(seed=seed)) for seed in range(3)]
+
+    assert [store.load(image.image_id) for image in pending] == [images.png(seed=seed) for seed in range(3)]
+
+
+# --- only if nobody was faster
+
+
+def test_an_update_can_insist_on_the_version_it_replaces(store):
+    """With the token that was seen, an update succeeds only while the image still has it."""
+    record = store.save(images.png())
+    with store.unit_of_work() as work:
+        work.update(record.id, images.jpeg(), expected_token=record.token)
+
+    def update_again():
+        with store.unit_of_work() as work:
+            work.update(record.id, images.webp(), expected_token=record.token)
+
+    with pytest.raises(ImageChanged) as error:
+        update_again()
+
+    assert error.value.image_id == record.id
+    assert store.load(record.id) == images.jpeg()
+    store.parts.reaper.drain()
+    assert _blobs(store) == 1
+
+
+def test_an_image_inspected_once_is_not_inspected_again(store, monkeypatch):
+    """What `formats.inspect` has seen can be saved as it is; its format and size are known."""
+    image = formats.inspect(images.png(width=31, height=17))
+    monkeypatch.setattr(formats, "inspect", Mock(side_effect=AssertionError("inspected again")))
+
+    with store.unit_of_work() as work:
+        pending = work.save(image)
+
+    assert pending[1:] == ("png", 31, 17)
+    assert store.load(pending.image_id) == images.png(width=31, height=17)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pixstore.answers import CHUNK_SIZE, Answer, refusal
+from pixstore.answers import CHUNK_SIZE, Answer
 from pixstore.wire import WireState
 
 
@@ -61,7 +61,7 @@ def test_a_client_that_leaves_closes_the_blob():
 )
 def test_a_refusal_is_its_state(state):
     """One byte, and nothing to close."""
-    answer = refusal(state)
+    answer = Answer.of_state(state)
 
     assert (answer.to_bytes(), answer.size) == (bytes((state,)), 1)
 

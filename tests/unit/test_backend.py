@@ -342,7 +342,7 @@ def test_a_storage_error_gives_none(opened, monkeypatch):
     def unavailable(*_arguments, **_options):
         raise DatabaseUnavailable("the database is not available: locked")
 
-    monkeypatch.setattr(opened, "_rows", unavailable)
+    monkeypatch.setattr(opened.parts.models, "read_images", unavailable)
     monkeypatch.setattr(opened, "unit_of_work", unavailable)
 
     assert backend.get_image_record(NOBODY) is None

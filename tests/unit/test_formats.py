@@ -11,7 +11,7 @@ from PIL import Image
 
 from pixstore import formats
 from pixstore.errors import BlobFormatError, ImageRejected
-from pixstore.formats import ImageInfo, ImageLimits, inspect
+from pixstore.formats import ImageLimits, inspect
 from tests import images
 
 ALL_FORMATS = ("png", "webp", "jpg", "jpeg", "gif", "avif", "bmp", "tiff")
@@ -47,7 +47,7 @@ def _rejected(data, limits=EVERYTHING):
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_format_is_recognised_by_its_content(name):
     """Format, width and height come from the bytes."""
-    assert inspect(MAKERS[name](width=31, height=17), EVERYTHING) == ImageInfo(name, 31, 17)
+    assert inspect(MAKERS[name](width=31, height=17), EVERYTHING)[1:] == (name, 31, 17)
 
 
 @pytest.mark.parametrize("name", ("png", "webp", "jpg"))
@@ -79,7 +79,7 @@ def test_png_webp_and_jpeg_are_accepted_by_default(name):
 def test_every_flavour_is_accepted(data):
     """What cameras, phones and editors write passes, with the size Pillow reads."""
     with Image.open(io.BytesIO(data)) as image:
-        assert inspect(data)[1:] == image.size
+        assert inspect(data)[2:] == image.size
 
 
 def test_a_jpeg_of_two_pictures_is_a_jpeg():
@@ -87,21 +87,21 @@ def test_a_jpeg_of_two_pictures_is_a_jpeg():
     second = Image.effect_noise((40, 30), 80)
     data = _saved("RGB", format="MPO", save_all=True, append_images=[second.convert("RGB")])
 
-    assert inspect(data) == ImageInfo("jpg", 40, 30)
+    assert inspect(data)[1:] == ("jpg", 40, 30)
 
 
 def test_a_jpeg_marker_without_a_length_is_stepped_over():
     """Bare markers, which few programs write, lead to the next segment."""
     data = images.jpeg(width=31, height=17)
 
-    assert inspect(data[:2] + b"\xff\x01" + data[2:]) == ImageInfo("jpg", 31, 17)
+    assert inspect(data[:2] + b"\xff\x01" + data[2:])[1:] == ("jpg", 31, 17)
 
 
 def test_orientation_does_not_change_the_size():
     """Width and height are those of the stored pixels, whichever way up they are shown."""
     data = images.photo(width=64, height=48, orientation=6)
 
-    assert inspect(data) == ImageInfo("jpg", 64, 48)
+    assert inspect(data)[1:] == ("jpg", 64, 48)
     assert images.pixels(data).size == (48, 64)
 
 
@@ -223,7 +223,7 @@ def test_too_many_pixels(name):
 
 def test_long_and_thin():
     """50,000 x 1 pixels is an odd image, but an image."""
-    assert inspect(images.png(width=50_000, height=1)) == ImageInfo("png", 50_000, 1)
+    assert inspect(images.png(width=50_000, height=1))[1:] == ("png", 50_000, 1)
 
 
 def test_pillows_own_limit_does_not_matter(monkeypatch):

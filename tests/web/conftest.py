@@ -5,7 +5,6 @@ import pytest
 from app import create_app
 from pixstore.config import Config
 from pixstore.gallery import accounts, albums, pictures
-from pixstore.gallery.models import Picture
 from tests.images import jpeg
 from tests.web.visitor import PASSWORD, Visitor
 
@@ -13,18 +12,17 @@ from tests.web.visitor import PASSWORD, Visitor
 @pytest.fixture
 def app(config, now):
     """Return the application over a new store, with the clock of the test."""
-    app = create_app(config)
-    app.extensions["pixstore"].now = now
+    app = create_app(config, now=now)
     yield app
     app.extensions["pixstore"].close()
 
 
 @pytest.fixture
 def gallery(app):
-    """Return the store of the application, connected for the test's own queries."""
-    store = app.extensions["pixstore"]
-    with store.connected():
-        yield store
+    """Return the gallery of the application, connected for the test's own queries."""
+    gallery = app.extensions["pixstore.gallery"]
+    with gallery.store.connected():
+        yield gallery
 
 
 @pytest.fixture
@@ -59,32 +57,34 @@ def add_pictures(gallery, now):
     """Return a function that adds small pictures of a user, a second apart, oldest first."""
 
     def add(name, count=1, *, album=None, data=None):
-        user = accounts.find_user(name)
-        album = album or albums.default_album(user)
+        user = accounts.find_user(gallery, name)
+        album = album or albums.default_album(gallery, user)
         added = []
         for number in range(count):
             now.forward(1000)
             image = data or jpeg(seed=number)
-            added.append(pictures.add_picture(gallery, user, album, image, file_name=f"picture {number}.jpg"))
+            shown = pictures.add_picture(gallery, user, album, image, file_name=f"picture {number}.jpg")
+            added.append(pictures.get_picture(gallery, user, shown.id))
         return added
 
     return add
 
 
 @pytest.fixture
-def reload_picture():
+def reload_picture(gallery):
     """Return a function that reads a picture's row again; ``None`` where it is gone."""
-    return lambda picture: Picture.get_or_none(Picture.id == picture.id)
+    row = gallery.models.picture
+    return lambda picture: row.get_or_none(row.id == picture.id)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """Return an application with three accounts, for all rows of the table."""
     app = create_app(Config(data_dir=tmp_path_factory.mktemp("access") / "data"))
-    store = app.extensions["pixstore"]
-    with store.connected():
+    gallery = app.extensions["pixstore.gallery"]
+    with gallery.store.connected():
         for name in ("mine", "other", "bystander"):
-            accounts.create_user(store, name, PASSWORD)
-        accounts.create_user(store, "installer", PASSWORD, is_owner=True)
+            accounts.create_user(gallery, name, PASSWORD)
+        accounts.create_user(gallery, "installer", PASSWORD, is_owner=True)
         yield app
-    store.close()
+    gallery.store.close()

@@ -33,8 +33,8 @@ TABLE = (
     Row("login.show", "GET", 200, 303, 303, 303),
     Row("login.enter", "POST", 422, 422, 422, 422),
     Row("login.leave", "POST", 303, 303, 303, 303),
-    Row("login.setup", "GET", 404, 404, 404, 404),
-    Row("login.create_owner", "POST", 404, 404, 404, 404),
+    Row("setup.show", "GET", 404, 404, 404, 404),
+    Row("setup.create_owner", "POST", 404, 404, 404, 404),
     Row("pictures.index", "GET", LOGIN, 200, 200, 200),
     Row("pictures.records", "GET", 401, 200, 200, 200),
     Row("pictures.show", "GET", LOGIN, 404, 200, 404),
@@ -61,15 +61,15 @@ def address(app, endpoint, arguments):
     return app.url_map.bind("localhost").build(endpoint, {name: arguments[name] for name in needed})
 
 
-def new_arguments(store):
+def new_arguments(gallery):
     """Return a new picture and album of the user "mine", as the arguments of routes."""
-    user = accounts.find_user("mine")
-    album = albums.find_or_create_album(store, user, "Secret", field="title")
-    picture = pictures.add_picture(store, user, album, jpeg(), file_name="secret.jpg")
+    user = accounts.find_user(gallery, "mine")
+    album = albums.find_or_create_album(gallery, user, "Secret", field="title")
+    picture = pictures.add_picture(gallery, user, album, jpeg(), file_name="secret.jpg")
     return {
         "picture_id": picture.id,
         "album_dir": album.dir,
-        "user_id": accounts.find_user("bystander").id,
+        "user_id": accounts.find_user(gallery, "bystander").id,
         "token": "guess",
         "version": "0",
         "name": "nothing.css",

@@ -3,6 +3,7 @@
 import pytest
 
 from pixstore.gallery import accounts, albums, pictures
+from pixstore.gallery.scopes import Scope
 from tests.images import jpeg
 from tests.web.routes import LOGIN, ROLES, TABLE, address, new_arguments
 from tests.web.visitor import Visitor
@@ -23,7 +24,7 @@ def test_every_route_has_a_row(world):
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.method}-{row.endpoint}")
 def test_access(world, row, role):
     """Each route answers each kind of visitor as the table says; other people's things do not exist."""
-    url = address(world, row.endpoint, new_arguments(world.extensions["pixstore"]))
+    url = address(world, row.endpoint, new_arguments(world.extensions["pixstore.gallery"]))
     visitor = Visitor(world)
     if role != "nobody":
         visitor.logs_in(role)
@@ -40,7 +41,7 @@ def test_access(world, row, role):
 @pytest.mark.parametrize("path", ("/pictures/{}", "/pictures/{}/delete", "/albums/{}", "/albums/{}/delete"))
 def test_foreign_and_missing_look_the_same(world, path):
     """The answer for somebody else's picture or album is that for one that does not exist, byte for byte."""
-    given = new_arguments(world.extensions["pixstore"])
+    given = new_arguments(world.extensions["pixstore.gallery"])
     visitor = Visitor(world).logs_in("other")
     foreign = given["picture_id" if "pictures" in path else "album_dir"]
     missing = "a" * len(foreign)
@@ -51,23 +52,24 @@ def test_foreign_and_missing_look_the_same(world, path):
     assert answers[0].text == answers[1].text
 
 
-def test_context_album_must_be_own(anna, ben, add_pictures):
+def test_context_album_must_be_own(anna, ben, gallery, add_pictures):
     """The album among whose pictures one looks is checked like the picture itself."""
-    foreign = albums.default_album(accounts.find_user("ben"))
+    foreign = albums.default_album(gallery, accounts.find_user(gallery, "ben"))
     (picture,) = add_pictures("anna")
 
     assert anna.get(f"/pictures/{picture.id}?album={foreign.dir}").status_code == 404
 
 
-def test_pictures_do_not_move_into_foreign_albums(anna, ben, add_pictures, reload_picture):
+def test_pictures_do_not_move_into_foreign_albums(anna, ben, gallery, add_pictures, reload_picture):
     """Somebody else's album cannot be chosen, neither for a move nor for an upload."""
-    foreign = albums.default_album(accounts.find_user("ben"))
+    of_ben = accounts.find_user(gallery, "ben")
+    foreign = albums.default_album(gallery, of_ben)
     (picture,) = add_pictures("anna")
 
     assert anna.post(f"/pictures/{picture.id}/move", {"album": foreign.dir}).status_code == 404
     assert anna.uploads(("a.jpg", jpeg()), album=foreign.dir).status_code == 404
     assert reload_picture(picture).album_id == picture.album_id
-    assert pictures.page(anna.app.extensions["pixstore"], accounts.find_user("ben")).pictures == []
+    assert pictures.page(gallery, Scope(of_ben.id)).pictures == []
 
 
 def test_expired_login_is_nobody(anna, now, config):

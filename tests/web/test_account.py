@@ -88,13 +88,13 @@ def test_owner_makes_accounts(olga, app):
 
 
 @pytest.mark.parametrize("name", ("OLGA", "", "a b", "-a", "x" * 41, "a/b", "<b>"), ids=ascii)
-def test_impossible_name_is_refused(olga, name):
+def test_impossible_name_is_refused(olga, gallery, name):
     """A name that is taken or cannot be one is refused beside its field."""
     answer = olga.post("/users", {"name": name, "password": PASSWORD, "repeated": PASSWORD})
 
     assert answer.status_code == 422
     assert 'aria-describedby="fault-name"' in answer.text
-    assert len(accounts.list_users()) == 1
+    assert len(accounts.list_users(gallery)) == 1
 
 
 def test_names_are_alike_however_they_are_typed(gallery):
@@ -105,9 +105,9 @@ def test_names_are_alike_however_they_are_typed(gallery):
         accounts.create_user(gallery, "ZO\u00cb", PASSWORD)
 
 
-def test_owner_resets_a_password(olga, anna, app):
+def test_owner_resets_a_password(olga, anna, app, gallery):
     """The new password logs in, and earlier logins have ended."""
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
 
     answer = olga.post(f"/users/{user.id}/password", {"password": NEW, "repeated": NEW})
 
@@ -116,9 +116,9 @@ def test_owner_resets_a_password(olga, anna, app):
     Visitor(app).logs_in("anna", NEW)
 
 
-def test_bad_reset_is_refused_with_the_reason(olga, anna):
+def test_bad_reset_is_refused_with_the_reason(olga, anna, gallery):
     """A password that is not acceptable changes nothing."""
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
 
     answer = olga.post(f"/users/{user.id}/password", {"password": "short", "repeated": "short"})
 
@@ -126,10 +126,10 @@ def test_bad_reset_is_refused_with_the_reason(olga, anna):
     assert anna.get("/").status_code == 200
 
 
-def test_disabled_account_keeps_its_pictures(olga, anna, add_pictures, app):
+def test_disabled_account_keeps_its_pictures(olga, anna, gallery, add_pictures, app):
     """A disabled account is let in again as it was."""
     add_pictures("anna")
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
 
     olga.post(f"/users/{user.id}/disable")
     assert "cannot log in" in olga.get("/users").text
@@ -138,9 +138,9 @@ def test_disabled_account_keeps_its_pictures(olga, anna, add_pictures, app):
     assert Visitor(app).logs_in("anna").get("/").text.count('<li class="card') == 1
 
 
-def test_owner_cannot_lock_the_own_account(olga):
+def test_owner_cannot_lock_the_own_account(olga, gallery):
     """Nobody is left outside of the own installation."""
-    user = accounts.find_user("olga")
+    user = accounts.find_user(gallery, "olga")
 
     answer = olga.post(f"/users/{user.id}/disable")
 

@@ -7,7 +7,6 @@ from playhouse.test_utils import count_queries
 
 from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.errors import InvalidInput, NotThere
-from pixstore.gallery.models import Album, Picture
 from pixstore.ids import clean_directory
 from tests.images import jpeg
 
@@ -15,9 +14,9 @@ SHOWN = re.compile(r'class="album-title">([^<]*)</span>\s*<span class="album-cou
 
 
 @pytest.fixture
-def user(anna):
+def user(anna, gallery):
     """Return Anna's account."""
-    return accounts.find_user("anna")
+    return accounts.find_user(gallery, "anna")
 
 
 @pytest.fixture
@@ -54,13 +53,13 @@ def test_create_in_place(anna):
     (("", "enter a title"), ("WALKS", "already an album called"), ("x" * 121, "too long")),
     ids=ascii,
 )
-def test_impossible_title_is_refused(anna, walks, title, words):
+def test_impossible_title_is_refused(anna, gallery, walks, title, words):
     """A title that is empty, taken or too long is refused beside its field."""
     answer = anna.post("/albums", {"title": title})
 
     assert answer.status_code == 422
     assert words in answer.text
-    assert Album.select().count() == 2
+    assert gallery.models.album.select().count() == 2
 
 
 def test_two_users_may_use_one_title(gallery, anna, ben, walks):
@@ -171,17 +170,17 @@ def test_delete_with_the_pictures(anna, gallery, walks, add_pictures):
     (kept,) = add_pictures("anna")
     add_pictures("anna", 2, album=walks)
     (lost,) = add_pictures("anna", album=walks)
-    gallery.delete(lost.original_id)
+    gallery.store.delete(lost.original_id)
 
     anna.post(f"/albums/{walks.dir}/delete", {"pictures": "delete"})
 
-    assert [row.id for row in Picture.select()] == [kept.id]
-    assert gallery.models.image.select().count() == 2
+    assert [row.id for row in gallery.models.picture.select()] == [kept.id]
+    assert gallery.store.parts.models.image.select().count() == 2
 
 
-def test_default_album_cannot_be_deleted(anna, user):
+def test_default_album_cannot_be_deleted(anna, gallery, user):
     """The album that takes what has no other stays."""
-    album = albums.default_album(user)
+    album = albums.default_album(gallery, user)
 
     answer = anna.post(f"/albums/{album.dir}/delete")
 
@@ -194,17 +193,17 @@ def test_picture_added_during_the_deletion_is_not_lost(gallery, user, walks, add
     add_pictures("anna", album=walks)
     existing = albums._existing
 
-    def with_an_arrival(store, image_ids):
-        found = existing(store, image_ids)
-        pictures.add_picture(store, user, walks, jpeg(seed=9), file_name="late.jpg")
+    def with_an_arrival(gallery, image_ids):
+        found = existing(gallery, image_ids)
+        pictures.add_picture(gallery, user, walks, jpeg(seed=9), file_name="late.jpg")
         return found
 
     monkeypatch.setattr(albums, "_existing", with_an_arrival)
 
     with pytest.raises(InvalidInput):
         albums.delete_album(gallery, user, walks, with_pictures=True)
-    assert Picture.select().count() == 2
-    assert gallery.models.image.select().count() == 4
+    assert gallery.models.picture.select().count() == 2
+    assert gallery.store.parts.models.image.select().count() == 4
 
 
 def test_deleting_twice(gallery, user, walks):

@@ -3,7 +3,6 @@
 import pytest
 
 from pixstore.gallery import accounts
-from pixstore.gallery.models import SetupLink
 from tests.web.visitor import PASSWORD, Visitor
 
 
@@ -27,7 +26,7 @@ def test_create_owner(run, app, gallery):
     run("create-user", "olga", "--owner", "--password-stdin", typed=PASSWORD)
 
     assert Visitor(app).logs_in("olga").get("/users").status_code == 200
-    assert SetupLink.select().count() == 1
+    assert gallery.models.setup_link.select().count() == 1
     assert Visitor(app).get("/setup/whatever").status_code == 404
 
 
@@ -66,8 +65,9 @@ def test_refusals(run, gallery, words, typed, complaint):
 
 def test_reset_password(run, anna, app, gallery):
     """The new password logs in, earlier logins have ended, and a disabled account is let in again."""
-    user = accounts.find_user("anna")
-    accounts.User.update(disabled_at=1).where(accounts.User.id == user.id).execute()
+    user = accounts.find_user(gallery, "anna")
+    account = gallery.models.user
+    account.update(disabled_at=1).where(account.id == user.id).execute()
 
     result = run("reset-password", "ANNA", "--password-stdin", typed="another good phrase\n")
 

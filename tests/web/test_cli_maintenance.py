@@ -10,7 +10,6 @@ import pytest
 
 from app import create_app
 from pixstore.gallery import accounts, pictures
-from pixstore.gallery.models import Picture
 from tests.images import jpeg, png
 from tests.web.visitor import PASSWORD, Visitor
 
@@ -21,6 +20,12 @@ DAY = 24 * HOUR
 def _command(app):
     runner = app.test_cli_runner()
     return lambda *words: runner.invoke(args=["pixstore", *words])
+
+
+@pytest.fixture
+def store(gallery):
+    """Return the store of the application, connected for the test's own queries."""
+    return gallery.store
 
 
 @pytest.fixture
@@ -35,8 +40,7 @@ def reopened(config, now):
     made = []
 
     def reopened(config=config):
-        app = create_app(config)
-        app.extensions["pixstore"].now = now
+        app = create_app(config, now=now)
         made.append(app)
         return app
 
@@ -46,7 +50,7 @@ def reopened(config, now):
 
 
 def _blob_path(store, image_id):
-    row = store.models.image.get_by_id(image_id)
+    row = store.parts.models.image.get_by_id(image_id)
     return next((store.config.blobs_path / "objects").glob(f"*/{row.blob_id}"))
 
 
@@ -64,10 +68,10 @@ def test_a_sound_store(run, anna, add_pictures):
     assert (result.exit_code, result.stdout) == (0, "4 images, 4 blobs, 0 findings\n")
 
 
-def test_a_damaged_image_is_named(run, anna, add_pictures, gallery):
+def test_a_damaged_image_is_named(run, anna, add_pictures, store):
     """A flipped bit is found by a deep check, as JSON too, with exit code 1; the other images are well."""
     damaged, _ = add_pictures("anna", 2)
-    path = _blob_path(gallery, damaged.original_id)
+    path = _blob_path(store, damaged.original_id)
     sealed = bytearray(path.read_bytes())
     sealed[-1] ^= 1
     path.write_bytes(sealed)
@@ -80,10 +84,10 @@ def test_a_damaged_image_is_named(run, anna, add_pictures, gallery):
     assert run("check").exit_code == 0
 
 
-def test_a_damaged_record_is_mended(run, anna, add_pictures, gallery):
+def test_a_damaged_record_is_mended(run, anna, add_pictures, store):
     """What a row lost is written anew from the blob, and the picture opens again."""
     (picture,) = add_pictures("anna", 1)
-    image = gallery.models.image
+    image = store.parts.models.image
     image.update(wrapped_key=bytes(60), size=1).where(image.id == picture.original_id).execute()
 
     result = run("check", "--deep", "--repair")
@@ -91,29 +95,29 @@ def test_a_damaged_record_is_mended(run, anna, add_pictures, gallery):
     assert result.exit_code == 0
     assert "disagrees" in result.stdout
     assert "(repaired)" in result.stdout
-    assert gallery.load(picture.original_id) == jpeg(seed=0)
+    assert store.load(picture.original_id) == jpeg(seed=0)
     assert run("check", "--deep").stdout == "2 images, 2 blobs, 0 findings\n"
 
 
-def test_sweep_removes_orphans_of_yesterday(run, anna, add_pictures, gallery, now):
+def test_sweep_removes_orphans_of_yesterday(run, anna, add_pictures, store, now):
     """A blob that no record names goes once no upload can be that old; what records name stays."""
     (picture,) = add_pictures("anna", 1)
-    gallery.blobs.put("ab" * 16, [b"left by a crash"])
-    now.forward(-now() + gallery.blobs._objects.stat().st_mtime_ns // 1_000_000)
+    store.parts.blobs.put("ab" * 16, [b"left by a crash"])
+    now.forward(-now() + store.parts.blobs._objects.stat().st_mtime_ns // 1_000_000)
     assert run("sweep").stdout == "0 orphaned blobs and 0 unfinished files removed\n"
 
     now.forward(2 * DAY)
     result = run("sweep")
 
     assert result.stdout == "1 orphaned blobs and 0 unfinished files removed\n"
-    assert gallery.load(picture.original_id) == jpeg(seed=0)
+    assert store.load(picture.original_id) == jpeg(seed=0)
 
 
-def test_sweep_stops_where_everything_would_go(app, anna, add_pictures, gallery, config, reopened, now):
+def test_sweep_stops_where_everything_would_go(app, anna, add_pictures, store, config, reopened, now):
     """With a database that was lost, the images are not taken for rubbish."""
     add_pictures("anna", 2)
     _lose_database(config)
-    now.forward(-now() + gallery.blobs._objects.stat().st_mtime_ns // 1_000_000 + 2 * DAY)
+    now.forward(-now() + store.parts.blobs._objects.stat().st_mtime_ns // 1_000_000 + 2 * DAY)
 
     result = _command(reopened())("sweep")
 
@@ -123,21 +127,21 @@ def test_sweep_stops_where_everything_would_go(app, anna, add_pictures, gallery,
 
 
 @pytest.mark.parametrize(("old", "young", "goes"), ((30, 0, True), (3, 0, False), (3, 30, False)))
-def test_sweep_asks_for_the_right_database(run, gallery, now, old, young, goes):
+def test_sweep_asks_for_the_right_database(run, store, now, old, young, goes):
     """
     Orphans that outnumber the images of their age stay, and it says why.
 
     Whoever lost the database and went on uploading has many images in the new one, and none of the old.
     """
-    orphans = [gallery.blobs._path(f"{number:032x}") for number in range(25)]
+    orphans = [store.parts.blobs._path(f"{number:032x}") for number in range(25)]
     for orphan in orphans:
-        gallery.blobs.put(orphan.name, [b"left by a crash"])
-    aged = [_blob_path(gallery, gallery.save(png(seed=number)).id) for number in range(old)]
+        store.parts.blobs.put(orphan.name, [b"left by a crash"])
+    aged = [_blob_path(store, store.save(png(seed=number)).id) for number in range(old)]
     for file in (*orphans, *aged):
         os.utime(file, (0, 0))
     for number in range(young):
-        gallery.save(png(seed=number))
-    now.forward(-now() + gallery.blobs._objects.stat().st_mtime_ns // 1_000_000)
+        store.save(png(seed=number))
+    now.forward(-now() + store.parts.blobs._objects.stat().st_mtime_ns // 1_000_000)
 
     result = run("sweep")
 
@@ -146,7 +150,7 @@ def test_sweep_asks_for_the_right_database(run, gallery, now, old, young, goes):
     assert any(orphan.exists() for orphan in orphans) is not goes
 
 
-def test_rebuild_brings_back_a_lost_database(anna, add_pictures, gallery, config, reopened):
+def test_rebuild_brings_back_a_lost_database(anna, add_pictures, config, reopened):
     """Images, albums, titles and owners are back; a new password lets the owner in to see them."""
     before = {picture.id: picture.original_id for picture in add_pictures("anna", 3)}
     _lose_database(config)
@@ -156,17 +160,17 @@ def test_rebuild_brings_back_a_lost_database(anna, add_pictures, gallery, config
 
     assert result.exit_code == 0
     assert result.stdout.startswith("6 images back; 3 pictures, 1 albums and 1 accounts made; 0 blobs")
-    store = app.extensions["pixstore"]
-    with store.connected():
-        assert {picture.id: picture.original_id for picture in Picture.select()} == before
-        assert all(store.load(image_id)[:2] == b"\xff\xd8" for image_id in before.values())
-        user = accounts.find_user("anna")
-        accounts.set_password(store, user, PASSWORD)
+    gallery = app.extensions["pixstore.gallery"]
+    with gallery.store.connected():
+        assert {picture.id: picture.original_id for picture in gallery.models.picture.select()} == before
+        assert all(gallery.store.load(image_id)[:2] == b"\xff\xd8" for image_id in before.values())
+        user = accounts.find_user(gallery, "anna")
+        accounts.set_password(gallery, user, PASSWORD)
     assert "picture 2" in Visitor(app).logs_in("anna").get("/").text
     assert _command(app)("rebuild").exit_code == 1
 
 
-def test_backup_and_restore(run, anna, add_pictures, gallery, config, tmp_path, reopened):
+def test_backup_and_restore(run, anna, add_pictures, store, config, tmp_path, reopened):
     """A backup, taken twice, makes an empty store the same gallery again; the master key is not in it."""
     add_pictures("anna", 1)
     assert run("backup", str(tmp_path / "copy")).stdout == "2 images in the backup, 2 copied now\n"
@@ -183,7 +187,7 @@ def test_backup_and_restore(run, anna, add_pictures, gallery, config, tmp_path, 
 
     assert (result.exit_code, result.stdout) == (0, "4 images restored and opened, 0 findings\n")
     app = reopened(other)
-    assert app.extensions["pixstore"].load(picture.original_id) == gallery.load(picture.original_id)
+    assert app.extensions["pixstore"].load(picture.original_id) == store.load(picture.original_id)
     assert "picture 0" in Visitor(app).logs_in("anna").get("/").text
 
 
@@ -213,7 +217,7 @@ def test_restore_needs_the_master_key(run, anna, add_pictures, config, tmp_path,
     assert not list((tmp_path / "other" / "blobs").glob("objects/*/*"))
 
 
-def test_rotating_the_master_key(run, anna, add_pictures, gallery, config, reopened):
+def test_rotating_the_master_key(run, anna, add_pictures, config, reopened):
     """The old key opens nothing any more, the new one everything."""
     (picture,) = add_pictures("anna", 1)
     old = (config.data_dir / "master.key").read_bytes()
@@ -238,35 +242,36 @@ def test_a_master_key_of_the_environment_is_rotated_by_it(config, monkeypatch, r
     assert reopened(replace(config, master_key=new)).extensions["pixstore"].load(record.id) == jpeg()
 
 
-def test_re_encryption_moves_everything(run, anna, add_pictures, gallery, now):
-    """Every image and title comes under the new store key, with new keys and tokens; an hour later the old one goes."""
+def test_re_encryption_moves_everything(run, anna, add_pictures, store, now):
+    """Every image and text comes under the new store key, with new keys and tokens; an hour later the old one goes."""
     (picture,) = add_pictures("anna", 1)
-    before = gallery.record(picture.original_id)
+    before = store.record(picture.original_id)
     run("rotate", "store-key")
 
     first = run("re-encrypt")
     now.forward(2 * HOUR)
     second = run("re-encrypt")
 
-    assert first.stdout == "2 images and 2 titles encrypted again, 0 old keys dropped\n"
-    assert second.stdout == "0 images and 2 titles encrypted again, 1 old keys dropped\n"
-    after = gallery.record(picture.original_id)
+    assert first.stdout == "2 images and 3 texts encrypted again, 0 old keys dropped\n"
+    assert second.stdout == "0 images and 3 texts encrypted again, 1 old keys dropped\n"
+    after = store.record(picture.original_id)
     assert after.token > before.token
     assert after.meta != before.meta
-    assert gallery.load(picture.original_id) == jpeg(seed=0)
+    assert store.load(picture.original_id) == jpeg(seed=0)
     assert "picture 0" in anna.get("/").text
     assert run("check", "--deep").exit_code == 0
 
 
-def test_a_new_service_secret_ends_logins_alone(run, anna, add_pictures, gallery, reopened):
+def test_a_new_service_secret_ends_logins_alone(run, anna, add_pictures, store, reopened):
     """After a restart nobody is logged in, proofs are void, and every picture is there."""
     (picture,) = add_pictures("anna", 1)
-    proof = gallery.record(picture.original_id).stateless_proof
+    proof = store.record(picture.original_id).stateless_proof
 
     run("rotate", "service-secret")
-    app = reopened()
+    gallery = reopened().extensions["pixstore.gallery"]
 
-    store = app.extensions["pixstore"]
-    assert store.answer(picture.original_id, proof=proof).to_bytes() == b"\x05"
-    assert store.load(picture.original_id) == jpeg(seed=0)
-    assert pictures.get_picture(accounts.find_user("anna"), picture.id).id == picture.id
+    assert gallery.store.answer(picture.original_id, proof=proof).to_bytes() == b"\x05"
+    assert gallery.store.load(picture.original_id) == jpeg(seed=0)
+    with gallery.store.connected():
+        user = accounts.find_user(gallery, "anna")
+        assert pictures.get_picture(gallery, user, picture.id).id == picture.id

@@ -13,7 +13,7 @@ CHANGING = tuple(row.endpoint for row in TABLE if row.method == "POST")
 @pytest.mark.parametrize("token", (None, "", "forged", "of somebody else"), ids=repr)
 def test_changing_route_needs_the_token(world, endpoint, token):
     """Without the token of this browser's session a changing request is 400, set-up and login included."""
-    url = address(world, endpoint, new_arguments(world.extensions["pixstore"]))
+    url = address(world, endpoint, new_arguments(world.extensions["pixstore.gallery"]))
     visitor = Visitor(world).logs_in("installer")
     fields = {} if token is None else {"csrf_token": token}
     if token == "of somebody else":
@@ -42,7 +42,7 @@ def test_token_of_before_the_login_is_void(app, gallery, stranger):
     answer = stranger.client.post("/albums", data={"csrf_token": before, "title": "x"})
 
     assert answer.status_code == 400
-    assert len(albums.list_albums(gallery, accounts.find_user("anna"))) == 1
+    assert len(albums.list_albums(gallery, accounts.find_user(gallery, "anna"))) == 1
 
 
 def test_fragment_says_so_beside_the_page(anna):

@@ -146,7 +146,7 @@ def test_cross_origin_form_is_refused_over_https(config):
     app = create_app(Config(data_dir=config.data_dir, cookie_secure=True))
     store = app.extensions["pixstore"]
     with store.connected():
-        accounts.create_user(store, "anna", PASSWORD)
+        accounts.create_user(app.extensions["pixstore.gallery"], "anna", PASSWORD)
     client = app.test_client()
     token = re.search(
         r'name="csrf_token" value="([^"]+)"', client.get("/login", base_url="https://localhost").text

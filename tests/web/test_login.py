@@ -5,8 +5,7 @@ import re
 import pytest
 
 from pixstore.gallery import accounts, passwords, sessions, throttle
-from pixstore.gallery.access import own_path
-from pixstore.gallery.models import LoginAttempt, LoginSession, User
+from pixstore.gallery.web.access import own_path
 from tests.web.visitor import PASSWORD, Visitor
 
 
@@ -62,14 +61,14 @@ def test_passwords_are_argon2id_by_owasp(gallery):
     assert hashes[0] != hashes[1]
 
 
-def test_old_parameters_are_renewed_at_login(anna, app, monkeypatch):
+def test_old_parameters_are_renewed_at_login(anna, app, gallery, monkeypatch):
     """A hash with other parameters is replaced when its password is given, and logs in before and after."""
     weak = passwords.Argon2id(salt=b"0" * 16, length=32, iterations=1, lanes=1, memory_cost=64)
-    User.update(password_hash=weak.derive_phc_encoded(PASSWORD.encode())).execute()
+    gallery.models.user.update(password_hash=weak.derive_phc_encoded(PASSWORD.encode())).execute()
 
     Visitor(app).logs_in("anna")
 
-    assert not passwords.needs_rehash(accounts.find_user("anna").password_hash)
+    assert not passwords.needs_rehash(accounts.find_user(gallery, "anna").password_hash)
     Visitor(app).logs_in("anna")
 
 
@@ -87,13 +86,13 @@ def test_session_id_is_new_after_login(app, gallery, stranger):
     assert attacker.get("/").status_code == 303
 
 
-def test_second_login_ends_the_first_of_the_same_browser(anna, app):
+def test_second_login_ends_the_first_of_the_same_browser(anna, app, gallery):
     """Logging in again with a live session leaves no second one behind."""
     before = anna.cookie
 
     anna.post("/login", {"name": "anna", "password": PASSWORD})
 
-    assert LoginSession.select().count() == 1
+    assert gallery.models.login_session.select().count() == 1
     old = Visitor(app)
     old.client.set_cookie("pixstore", before)
     assert old.get("/").status_code == 303
@@ -120,7 +119,7 @@ def test_logout_by_link_does_nothing(anna):
 
 def test_database_does_not_hold_session_ids(anna, gallery):
     """What stands in the table is a hash: reading the database logs nobody in."""
-    (row,) = LoginSession.select()
+    (row,) = gallery.models.login_session.select()
 
     assert re.fullmatch("[0-9a-f]{64}", row.id_hash)
     assert sessions.find_user(gallery, row.id_hash) is None
@@ -211,12 +210,12 @@ def test_right_password_forgives(anna, stranger, app):
     assert attempt(stranger, "anna", "wrong").status_code == 422
 
 
-def test_attempts_are_shared_and_unreadable(stranger, app):
+def test_attempts_are_shared_and_unreadable(stranger, app, gallery):
     """Attempts are counted in the database, under keyed hashes: a password typed as a name is not kept."""
     attempt(stranger, "my secret passphrase", "x")
 
-    assert LoginAttempt.select().count() == 2
-    assert all(re.fullmatch("[0-9a-f]{64}", row.subject) for row in LoginAttempt.select())
+    assert gallery.models.login_attempt.select().count() == 2
+    assert all(re.fullmatch("[0-9a-f]{64}", row.subject) for row in gallery.models.login_attempt.select())
 
 
 def test_one_customer_of_ipv6_is_one_address(gallery):
@@ -229,9 +228,9 @@ def test_one_customer_of_ipv6_is_one_address(gallery):
     throttle.begin(gallery, "another", "2001:db8:0:1::1")
 
 
-def test_disabled_account_cannot_log_in(anna, olga, stranger):
+def test_disabled_account_cannot_log_in(anna, olga, stranger, gallery):
     """A disabled account is refused in the words for a wrong password, and its login has ended."""
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
 
     olga.post(f"/users/{user.id}/disable")
 

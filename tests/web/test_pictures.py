@@ -9,7 +9,7 @@ from playhouse.test_utils import count_queries
 from pixstore import proofs
 from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.errors import NotThere
-from pixstore.gallery.models import Picture
+from pixstore.gallery.scopes import Scope
 from tests.images import jpeg, photo, pixels, png
 
 CARD = re.compile(r'id="picture-([a-z0-9]+)"')
@@ -55,9 +55,9 @@ def test_full_last_page_has_no_link(anna, add_pictures):
 def test_load_more_survives_a_deletion(anna, gallery, add_pictures):
     """The link goes on at the right place also when the picture it names has been deleted."""
     add_pictures("anna", 3)
-    user = accounts.find_user("anna")
-    page = pictures.page(gallery, user, size=2)
-    pictures.delete_picture(gallery, user, pictures.get_picture(user, page.pictures[1].id))
+    user = accounts.find_user(gallery, "anna")
+    page = pictures.page(gallery, Scope(user.id), size=2)
+    pictures.delete_picture(gallery, user, pictures.get_picture(gallery, user, page.pictures[1].id))
 
     rest = CARD.findall(anna.get(f"/?before={page.next}").text)
 
@@ -67,13 +67,13 @@ def test_load_more_survives_a_deletion(anna, gallery, add_pictures):
 
 def test_pictures_of_one_moment_keep_an_order(gallery, anna, now):
     """Pictures added in the same millisecond are neither lost nor shown twice between pages."""
-    user = accounts.find_user("anna")
-    album = albums.default_album(user)
+    user = accounts.find_user(gallery, "anna")
+    album = albums.default_album(gallery, user)
     for number in range(5):
         pictures.add_picture(gallery, user, album, jpeg(seed=number), file_name=None)
 
     seen, place = [], None
-    while page := pictures.page(gallery, user, before=place, size=2):
+    while page := pictures.page(gallery, Scope(user.id), before=place, size=2):
         seen += [picture.id for picture in page.pictures]
         place = page.next
         if place is None:
@@ -125,14 +125,14 @@ def test_history_gets_a_page(anna, picture):
 def test_image_tag_has_what_the_browser_needs_and_no_key(anna, picture, gallery):
     """The tag names image, version, proof, size and title; the proof is good; the key is nowhere."""
     text = anna.get(f"/pictures/{picture.id}").text
-    record = gallery.record(picture.original_id)
+    record = gallery.store.record(picture.original_id)
 
     assert f'image-id="{picture.original_id}" token="{record.token}"' in text
     assert 'alt="picture 0"' in text
     assert 'width="16" height="12"' in " ".join(text.split()).replace(' " ', '" ')
     proof = re.search(r'proof="([^"]+)"', text)[1]
     window = gallery.config.stateless_key_window_length
-    key = gallery.secret("pixstore/v1/proof")
+    key = gallery.store.secret("pixstore/v1/proof")
     assert proofs.verify(proof, picture.original_id, key=key, now=gallery.now(), window_length=window)
     for secret in (record.meta.key, record.meta.iv, record.meta.tag):
         assert secret not in text
@@ -140,7 +140,7 @@ def test_image_tag_has_what_the_browser_needs_and_no_key(anna, picture, gallery)
 
 def test_neighbours_among_all_and_in_the_album(anna, gallery, add_pictures):
     """Previous and next lead through all pictures, or through those of the album one came from."""
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
     walks = albums.create_album(gallery, user, "Walks")
     (first,), (between,), (last,) = (
         add_pictures("anna", album=walks),
@@ -160,7 +160,7 @@ def test_neighbours_among_all_and_in_the_album(anna, gallery, add_pictures):
 def test_picture_whose_image_was_lost_still_has_a_page(anna, gallery, picture, reload_picture):
     """Where the store has lost an image the pages say so, and the picture can be removed."""
     for image_id in (picture.original_id, picture.thumbnail_id):
-        gallery.delete(image_id)
+        gallery.store.delete(image_id)
 
     assert "missing on the server" in anna.get("/").text
     assert "missing on the server" in anna.get(f"/pictures/{picture.id}").text
@@ -203,7 +203,7 @@ def test_impossible_title_is_refused_where_it_was_typed(anna, picture, title):
 
 def test_move_to_another_album(anna, gallery, picture, reload_picture):
     """A moved picture is in the other album, under the same image ids."""
-    walks = albums.create_album(gallery, accounts.find_user("anna"), "Walks")
+    walks = albums.create_album(gallery, accounts.find_user(gallery, "anna"), "Walks")
 
     anna.post(f"/pictures/{picture.id}/move", {"album": walks.dir})
 
@@ -222,16 +222,16 @@ def test_move_to_a_new_album(anna, picture, reload_picture):
 
 def test_replace_keeps_the_ids_and_shows_the_new(anna, gallery, picture, reload_picture):
     """The new image comes under the same ids with a newer token, thumbnail, size and format included."""
-    before = gallery.records([picture.original_id, picture.thumbnail_id])
+    before = gallery.store.records([picture.original_id, picture.thumbnail_id])
     data = png(width=40, height=20)
 
     answer = anna.sends(f"/pictures/{picture.id}/replace", "file", ("new.png", data))
 
     assert answer.location == f"/pictures/{picture.id}"
-    after = gallery.records([picture.original_id, picture.thumbnail_id])
+    after = gallery.store.records([picture.original_id, picture.thumbnail_id])
     assert all(after[image_id].token > before[image_id].token for image_id in before)
-    assert gallery.load(picture.original_id) == data
-    assert pixels(gallery.load(picture.thumbnail_id)).size == (40, 20)
+    assert gallery.store.load(picture.original_id) == data
+    assert pixels(gallery.store.load(picture.thumbnail_id)).size == (40, 20)
     replaced = reload_picture(picture)
     assert (replaced.format, replaced.width, replaced.height, replaced.size) == ("png", 40, 20, len(data))
 
@@ -240,7 +240,7 @@ def test_replace_in_place_shows_the_new_token(anna, gallery, picture):
     """To htmx the answer names the new version at once."""
     answer = anna.sends(f"/pictures/{picture.id}/replace", "file", ("new.jpg", photo()), htmx=True)
 
-    token = gallery.records([picture.original_id])[picture.original_id].token
+    token = gallery.store.records([picture.original_id])[picture.original_id].token
     assert answer.status_code == 200
     assert f'token="{token}"' in answer.text
 
@@ -252,18 +252,18 @@ def test_replace_in_place_shows_the_new_token(anna, gallery, picture):
 )
 def test_bad_replacement_changes_nothing(anna, gallery, picture, files, words):
     """A file that is refused leaves the picture as it was."""
-    before = gallery.load(picture.original_id)
+    before = gallery.store.load(picture.original_id)
 
     answer = anna.sends(f"/pictures/{picture.id}/replace", "file", *files)
 
     assert answer.status_code == 422
     assert words in answer.text
-    assert gallery.load(picture.original_id) == before
+    assert gallery.store.load(picture.original_id) == before
 
 
 def test_replace_is_all_or_nothing(anna, gallery, picture, monkeypatch):
     """If the row cannot be written, original and thumbnail stay the old ones."""
-    before = [gallery.load(image_id) for image_id in (picture.original_id, picture.thumbnail_id)]
+    before = [gallery.store.load(image_id) for image_id in (picture.original_id, picture.thumbnail_id)]
 
     def fail(*args):
         raise RuntimeError("in the middle")
@@ -272,7 +272,9 @@ def test_replace_is_all_or_nothing(anna, gallery, picture, monkeypatch):
     anna.app.config["PROPAGATE_EXCEPTIONS"] = False
 
     assert anna.sends(f"/pictures/{picture.id}/replace", "file", ("new.jpg", photo())).status_code == 500
-    assert [gallery.load(image_id) for image_id in (picture.original_id, picture.thumbnail_id)] == before
+    assert [
+        gallery.store.load(image_id) for image_id in (picture.original_id, picture.thumbnail_id)
+    ] == before
 
 
 def test_delete_asks_first(anna, picture, reload_picture):
@@ -289,12 +291,12 @@ def test_delete_asks_first(anna, picture, reload_picture):
 def test_delete_removes_everything(anna, gallery, picture, reload_picture):
     """Row, records and sealed bytes of original and thumbnail go."""
     answer = anna.post(f"/pictures/{picture.id}/delete")
-    gallery.reap()
+    gallery.store.parts.reaper.reap()
 
     assert answer.location == "/"
     assert reload_picture(picture) is None
-    assert gallery.models.image.select().count() == 0
-    assert list(gallery.blobs.blobs()) == []
+    assert gallery.store.parts.models.image.select().count() == 0
+    assert list(gallery.store.parts.blobs.blobs()) == []
     assert anna.get(f"/pictures/{picture.id}").status_code == 404
 
 
@@ -308,18 +310,20 @@ def test_delete_goes_back_to_the_album(anna, picture):
 @pytest.mark.parametrize("change", ("rename", "replace", "move", "delete"))
 def test_change_of_a_picture_that_was_deleted_meanwhile(anna, gallery, picture, change):
     """A change that comes too late is refused, and leaves nothing behind."""
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
     pictures.delete_picture(gallery, user, picture)
 
     with pytest.raises(NotThere):
         {
             "rename": lambda: pictures.rename_picture(gallery, user, picture, "x"),
             "replace": lambda: pictures.replace_picture(gallery, user, picture, jpeg()),
-            "move": lambda: pictures.move_picture(gallery, user, picture, albums.default_album(user)),
+            "move": lambda: pictures.move_picture(
+                gallery, user, picture, albums.default_album(gallery, user)
+            ),
             "delete": lambda: pictures.delete_picture(gallery, user, picture),
         }[change]()
-    assert Picture.select().count() == 0
-    assert gallery.models.image.select().count() == 0
+    assert gallery.models.picture.select().count() == 0
+    assert gallery.store.parts.models.image.select().count() == 0
 
 
 # --- records
@@ -336,14 +340,15 @@ def test_records_are_fresh_and_without_keys(anna, gallery, picture, now):
     found = {record["id"]: record for record in answer.get_json()["records"]}
     assert set(found) == set(image_ids)
     assert found == {
-        image_id: record.to_json(with_meta=False) for image_id, record in gallery.records(image_ids).items()
+        image_id: record.to_json(with_meta=False)
+        for image_id, record in gallery.store.records(image_ids).items()
     }
     assert "meta" not in json.dumps(found)
 
 
 def test_records_only_of_own_pictures(ben, gallery, picture):
     """Other people's images, images of no picture and ids that are none are left out."""
-    other = gallery.save(jpeg()).id
+    other = gallery.store.save(jpeg()).id
     asked = [picture.original_id, picture.thumbnail_id, other, "x", "../../etc", ""]
 
     assert ben.get("/pictures/records", query_string={"id": asked}).get_json() == {"records": []}

@@ -5,9 +5,9 @@ import pytest
 from werkzeug.exceptions import HTTPException
 
 from pixstore import errors
-from pixstore.gallery import problems
 from pixstore.gallery.errors import GalleryError
-from pixstore.gallery.problems import PROBLEMS, status_of
+from pixstore.gallery.web import problems
+from pixstore.gallery.web.problems import PROBLEMS, status_of
 
 
 def everything_below(kind):

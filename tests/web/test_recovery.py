@@ -5,62 +5,56 @@ import shutil
 import pytest
 
 from app import create_app
-from pixstore import maintenance, rotation
 from pixstore.config import Config
-from pixstore.gallery import accounts, albums, pictures, recovery
-from pixstore.gallery.models import Album, Picture, User
-from pixstore.store import ImageStore
+from pixstore.details import Details
+from pixstore.gallery import accounts, albums, pictures, recovery, upkeep
+from pixstore.gallery.photo_facts import PhotoFacts
+from pixstore.gallery.scopes import Scope
+from pixstore.maintenance import rotation
+from pixstore.maintenance.rebuild import RebuiltImage, rebuild
 from tests.images import jpeg, pixels, png
+from tests.web.exif import taken
 from tests.web.visitor import PASSWORD, Visitor
-
-
-def found_images(store):
-    """Rebuild the records of *store* and return its images as ``recover`` takes them."""
-    found = []
-    maintenance.rebuild(store, restore=found.extend)
-    return [
-        (image.image_id, image.details.format, image.details.size, image.details.extra) for image in found
-    ]
 
 
 @pytest.fixture
 def lost(config):
-    """Fill a gallery, then lose its database; return the application over what is left, its store, and what was in it."""
+    """Fill a gallery, then lose its database; return the application over what is left, its gallery, and what was in it."""
     before = filled_gallery(config)
     for path in config.data_dir.glob("pixstore.sqlite*"):
         path.unlink()
     app = create_app(config)
-    store = app.extensions["pixstore"]
-    with store.connected():
-        yield app, store, before
-    store.close()
+    gallery = app.extensions["pixstore.gallery"]
+    with gallery.store.connected():
+        yield app, gallery, before
+    gallery.store.close()
 
 
 def filled_gallery(config):
     """Fill a new gallery through its pages and return its snapshot."""
     app = create_app(config)
-    store = app.extensions["pixstore"]
-    with store.connected():
+    gallery = app.extensions["pixstore.gallery"]
+    with gallery.store.connected():
         for name in ("anna", "ben"):
-            accounts.create_user(store, name, PASSWORD)
+            accounts.create_user(gallery, name, PASSWORD)
         anna, ben = Visitor(app).logs_in("anna"), Visitor(app).logs_in("ben")
         anna.uploads(("Sea.jpg", jpeg(seed=1)), new_album="Walks")
         anna.uploads(("Wood.jpg", jpeg(seed=2)))
-        ben.uploads(("Hill.jpg", jpeg(seed=3)))
-        replaced = accounts.find_user("anna").pictures.first().id
+        ben.uploads(("Hill.jpg", taken("2024:05:06 07:08:09")))
+        replaced = gallery.models.picture.get(user=accounts.find_user(gallery, "anna").id).id
         anna.sends(f"/pictures/{replaced}/replace", "file", ("new.png", png(width=30, height=20)))
-        before = snapshot(store)
-    store.close()
+        before = snapshot(gallery)
+    gallery.store.close()
     return before
 
 
-def snapshot(store):
+def snapshot(gallery):
     """Return who has which pictures in which albums, with everything that is told of them."""
     shown = {}
-    for user in User.select():
-        views = {album.dir: album for album in albums.list_albums(store, user)}
-        for view in pictures.page(store, user).pictures:
-            data = store.load(Picture.get_by_id(view.id).original_id)
+    for user in accounts.list_users(gallery):
+        views = {album.dir: album for album in albums.list_albums(gallery, user)}
+        for view in pictures.page(gallery, Scope(user.id)).pictures:
+            data = gallery.store.load(view.original.id)
             album = views[view.album_dir]
             facts = (
                 view.id,
@@ -70,6 +64,7 @@ def snapshot(store):
                 view.format,
                 view.size,
                 view.created_at,
+                view.taken_at,
                 data,
             )
             shown[facts] = (user.name, album.dir, album.title, album.is_default)
@@ -78,42 +73,42 @@ def snapshot(store):
 
 def test_everything_comes_back(lost):
     """Every picture is back under its id, with owner, album, title, size and time, byte for byte."""
-    _, store, before = lost
+    _, gallery, before = lost
 
-    done = recovery.recover(store, found_images(store))
+    done = recovery.recover(gallery, rebuild(gallery.store).images)
 
-    assert snapshot(store) == before
+    assert snapshot(gallery) == before
     assert (done.users, done.albums, done.pictures, done.lost) == (2, 3, 3, [])
 
 
 def test_twice_changes_nothing(lost):
     """Running it again makes nothing and alters nothing."""
-    _, store, before = lost
-    found = found_images(store)
-    recovery.recover(store, found)
+    _, gallery, before = lost
+    found = rebuild(gallery.store).images
+    recovery.recover(gallery, found)
 
-    again = recovery.recover(store, found)
+    again = recovery.recover(gallery, found)
 
     assert (again.users, again.albums, again.pictures) == (0, 0, 0)
-    assert snapshot(store) == before
-    assert [album.is_default for album in Album.select()].count(True) == 2
+    assert snapshot(gallery) == before
+    assert [album.is_default for album in gallery.models.album.select()].count(True) == 2
 
 
 def test_accounts_have_no_password_until_one_is_set(lost):
     """Nobody can log in to an account that came back, with any password, before it is given one."""
-    app, store, _ = lost
-    recovery.recover(store, found_images(store))
-    user = accounts.find_user("anna")
+    app, gallery, _ = lost
+    recovery.recover(gallery, rebuild(gallery.store).images)
+    user = accounts.find_user(gallery, "anna")
 
     for password in ("", PASSWORD):
         assert Visitor(app).post("/login", {"name": "anna", "password": password}).status_code == 422
-    accounts.set_password(store, user, PASSWORD)
+    accounts.set_password(gallery, user, PASSWORD)
     assert Visitor(app).logs_in("anna").get("/").text.count('<li class="card') == 2
 
 
 def test_images_of_others_are_left_alone(lost):
     """Images that some program saved without, or with other details, are no pictures."""
-    _, store, _ = lost
+    _, gallery, _ = lost
     odd = (
         {},
         {"role": "original"},
@@ -122,58 +117,84 @@ def test_images_of_others_are_left_alone(lost):
     )
 
     done = recovery.recover(
-        store, [(f"imageid{number}", "jpg", 1, details) for number, details in enumerate(odd)]
+        gallery,
+        [
+            RebuiltImage(f"imageid{number}", Details("jpg", 1, extra=extra))
+            for number, extra in enumerate(odd)
+        ],
     )
 
     assert (done.users, done.albums, done.pictures, done.lost) == (0, 0, 0, [])
 
 
+def test_blobs_of_the_first_release_come_back(lost):
+    """A blob that does not say when its photo was taken brings its picture back; its file says it later."""
+    _, gallery, before = lost
+    found = [
+        image._replace(
+            details=image.details._replace(
+                extra={name: value for name, value in image.details.extra.items() if name != "taken_at"}
+            )
+        )
+        for image in rebuild(gallery.store).images
+    ]
+
+    done = recovery.recover(gallery, found)
+
+    assert (done.pictures, done.lost) == (3, [])
+    assert all(picture.taken_at == picture.created_at for picture in gallery.models.picture.select())
+    assert upkeep.upgrade_pictures(gallery).pictures == 3
+    assert snapshot(gallery) == before
+
+
 def test_lost_thumbnail_is_made_again(lost):
     """A picture whose thumbnail did not come back gets a new one."""
-    _, store, before = lost
-    found = [image for image in found_images(store) if image[3]["role"] == "original"]
+    _, gallery, before = lost
+    found = [image for image in rebuild(gallery.store).images if image.details.extra["role"] == "original"]
 
-    done = recovery.recover(store, found)
+    done = recovery.recover(gallery, found)
 
     assert done.pictures == 3
-    assert snapshot(store) == before
-    assert all(pixels(store.load(picture.thumbnail_id)) for picture in Picture.select())
+    assert snapshot(gallery) == before
+    thumbnails = [picture.thumbnail_id for picture in gallery.models.picture.select()]
+    assert all(pixels(gallery.store.load(thumbnail_id)) for thumbnail_id in thumbnails)
 
 
 def test_lost_original_is_reported(lost):
     """A picture of which only the thumbnail is left cannot come back, and is named."""
-    _, store, _ = lost
-    found = [image for image in found_images(store) if image[3]["role"] == "thumbnail"]
+    _, gallery, _ = lost
+    found = [image for image in rebuild(gallery.store).images if image.details.extra["role"] == "thumbnail"]
 
-    done = recovery.recover(store, found)
+    done = recovery.recover(gallery, found)
 
     assert done.pictures == 0
-    assert sorted(done.lost) == sorted({image[3]["picture"] for image in found})
+    assert sorted(done.lost) == sorted({image.details.extra["picture"] for image in found})
 
 
-def test_titles_move_to_a_new_store_key(gallery, anna, now):
-    """After a rotation every title opens without the old key."""
+def test_texts_move_to_a_new_store_key(gallery, anna, now):
+    """After a rotation every title, and what is known of every photo, opens without the old key."""
     anna.uploads(("Sea.jpg", jpeg()), new_album="Walks")
     before = snapshot(gallery)
-    rotation.rotate_store_key(gallery)
+    rotation.rotate_store_key(gallery.store)
     now.forward(2 * rotation.RETIREMENT)
 
-    report = rotation.re_encrypt(gallery, texts=recovery.reseal_titles)
+    report = rotation.re_encrypt(gallery.store, reseal_texts=lambda _: upkeep.reseal_texts(gallery))
 
-    assert report.texts == 3  # two albums, one picture
+    assert report.texts == 4  # titles of two albums and one picture, and the facts of the picture
     assert len(report.dropped_keys) == 1
     assert snapshot(gallery) == before
+    assert pictures.facts_of(gallery, gallery.models.picture.get()) == PhotoFacts()
 
 
 def test_recovery_works_on_a_copy(lost, tmp_path):
     """Blobs, keyring and master key are all it takes: a copy of them on another machine comes back the same."""
-    _, store, before = lost
+    _, gallery, before = lost
     copy = tmp_path / "elsewhere"
-    shutil.copytree(store.config.data_dir, copy, ignore=shutil.ignore_patterns("*.sqlite*"))
+    shutil.copytree(gallery.config.data_dir, copy, ignore=shutil.ignore_patterns("*.sqlite*"))
     app = create_app(Config(data_dir=copy))
-    other: ImageStore = app.extensions["pixstore"]
+    other = app.extensions["pixstore.gallery"]
 
-    with other.connected():
-        recovery.recover(other, found_images(other))
+    with other.store.connected():
+        recovery.recover(other, rebuild(other.store).images)
         assert snapshot(other) == before
-    other.close()
+    other.store.close()

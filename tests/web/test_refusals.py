@@ -45,7 +45,7 @@ def logged_in(world, role):
 
 def ask(visitor, row, *, headers, **fields):
     """Ask for the route of *row* with *fields* in its query, and in its form where it takes one."""
-    path = address(visitor.app, row.endpoint, new_arguments(visitor.app.extensions["pixstore"]))
+    path = address(visitor.app, row.endpoint, new_arguments(visitor.app.extensions["pixstore.gallery"]))
     form = {"csrf_token": visitor.token(), **fields} if row.method == "POST" else None
     return visitor.client.open(
         path, method=row.method, query_string=fields, data=form, headers=headers, buffered=True
@@ -129,7 +129,7 @@ def test_no_line_ending_starts_a_header(world, path, ending):
 )
 def test_foreign_and_missing_look_the_same_on_every_route(world, row, htmx):
     """To see or change what is somebody else's gets the answer for what does not exist, headers included."""
-    given = new_arguments(world.extensions["pixstore"])
+    given = new_arguments(world.extensions["pixstore.gallery"])
     missing = {name: "a" * len(str(value)) for name, value in given.items()}
     visitor = logged_in(world, "other")
     visit = visitor.get if row.method == "GET" else visitor.post
@@ -144,12 +144,12 @@ def test_foreign_and_missing_look_the_same_on_every_route(world, row, htmx):
 def test_every_bad_proof_gets_one_answer(app, gallery, now, config):
     """Forged, old, early or of another image: one answer, whether the image is there, was deleted or never was."""
     window = config.stateless_key_window_length
-    kept, deleted, other = (gallery.save(png()) for _ in range(3))
-    gallery.delete(deleted.id)
+    kept, deleted, other = (gallery.store.save(png()) for _ in range(3))
+    gallery.store.delete(deleted.id)
     now.forward(3 * window)
-    early = gallery.record(kept.id)
+    early = gallery.store.record(kept.id)
     now.forward(-window)
-    records = (kept, deleted, early, gallery.record(other.id))
+    records = (kept, deleted, early, gallery.store.record(other.id))
     bad = ("forged", "A" * 22 + "==", *(record.stateless_proof for record in records))
 
     answers = [

@@ -3,8 +3,8 @@
 import pytest
 from playhouse.migrations import Runner
 
+from pixstore.database import apply_migrations
 from pixstore.gallery import models
-from pixstore.models import apply_migrations
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def test_migrations_make_the_tables_of_the_models(runner, store):
     """What the migrations make is what the models describe."""
     runner.up()
     migrated = described(store.database)
-    with store.database.bind_ctx(models.MODELS):
-        store.database.drop_tables(models.MODELS)
-        store.database.create_tables(models.MODELS)
+    tables = list(vars(models.GalleryModels(store.database)).values())
+    store.database.drop_tables(tables)
+    store.database.create_tables(tables)
 
     assert migrated == described(store.database)
 
@@ -64,5 +64,5 @@ def test_migrations_are_applied_once(store):
         apply_migrations(store.database, models.MIGRATIONS, models.MIGRATION_TABLE) for _ in range(2)
     )
 
-    assert first == ["0001_gallery"]
+    assert first == ["0001_gallery", "0002_photo_facts"]
     assert second == []

@@ -6,7 +6,6 @@ import re
 import pytest
 
 from pixstore.gallery import accounts, albums
-from pixstore.gallery.models import MODELS
 from tests.images import jpeg
 from tests.web.routes import TABLE, address
 from tests.web.visitor import PASSWORD, Visitor
@@ -24,7 +23,7 @@ def filled(anna, gallery, add_pictures):
 
 def secrets_of(store):
     """Return everything that opens an image of the store, as it might be written in a page."""
-    for row in store.models.image.select():
+    for row in store.parts.models.image.select():
         record = store.record(row.id)
         yield from (record.meta.key, record.meta.iv, record.meta.tag)
         yield from (bytes(part).hex() for part in (row.wrapped_key, row.iv, row.tag))
@@ -32,11 +31,11 @@ def secrets_of(store):
 
 def test_no_key_in_any_page(filled, gallery):
     """No page and no fragment, of whatever route, holds the key of an image, its IV or its tag."""
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
     album = next(album for album in albums.list_albums(gallery, user) if not album.is_default)
-    picture = album_picture(user, album)
+    picture = album_picture(gallery, album)
     arguments = {"picture_id": picture.id, "album_dir": album.dir}
-    secrets = set(secrets_of(gallery))
+    secrets = set(secrets_of(gallery.store))
     seen = 0
 
     for row in TABLE:
@@ -52,9 +51,10 @@ def test_no_key_in_any_page(filled, gallery):
     assert seen >= 8
 
 
-def album_picture(user, album):
+def album_picture(gallery, album):
     """Return the picture in *album*."""
-    return user.pictures.where(user.pictures.model.album == album.dir).get()
+    picture = gallery.models.picture
+    return picture.get(picture.album == album.dir)
 
 
 def test_titles_are_not_in_the_database(filled, gallery, config):
@@ -63,14 +63,14 @@ def test_titles_are_not_in_the_database(filled, gallery, config):
     for path in config.data_dir.glob("pixstore.sqlite*"):
         assert not [word for word in words if word in path.read_bytes()]
 
-    for model in MODELS:
+    for model in vars(gallery.models).values():
         for values in model.select().tuples():
             assert not [title for title in TITLES if any(title in str(value) for value in values)]
 
 
 def test_titles_open_in_their_own_row_only(filled, gallery):
     """A title that is moved to another row, or from an album to a picture, does not open."""
-    first, second = accounts.find_user("anna").pictures
+    first, second = gallery.models.picture.select()
     first.title_sealed, second.title_sealed = second.title_sealed, first.title_sealed
     first.save()
     second.save()
@@ -84,14 +84,14 @@ def test_token_of_the_session_is_not_in_pages(filled):
     assert filled.cookie not in filled.get("/").text
 
 
-def test_cache_owner_is_opaque_and_ones_own(filled, ben, stranger):
+def test_cache_owner_is_opaque_and_ones_own(filled, ben, stranger, gallery):
     """The name under which a browser keeps pictures is neither name nor id, differs by user, and is gone without one."""
 
     def cache_owner(visitor, path="/"):
         found = re.search(r'"cacheOwner": "([^"]+)"', visitor.get(path).text)
         return None if found is None else found[1]
 
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
 
     assert re.fullmatch("[0-9a-f]{64}", cache_owner(filled))
     assert user.id not in cache_owner(filled)

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from app import ROOT, create_app
+from app import create_app
 from pixstore.gallery import accounts, setup_link
-from pixstore.gallery.models import SetupLink
+from tests.gallery_server import ROOT
 from tests.web.visitor import PASSWORD, Visitor
 
 ACCOUNT = {"name": "olga", "password": PASSWORD, "repeated": PASSWORD}
@@ -74,8 +74,10 @@ def test_wrong_token_is_404(link):
 
 def test_token_is_stored_hashed(link):
     """The database does not hold what the link opens with."""
-    _, path = link
-    (row,) = SetupLink.select()
+    visitor, path = link
+    gallery = visitor.app.extensions["pixstore.gallery"]
+    with gallery.store.connected():
+        (row,) = gallery.models.setup_link.select()
 
     assert path.rpartition("/")[2] not in row.token_hash
 
@@ -128,7 +130,7 @@ def test_account_without_password_becomes_the_owners(app, gallery, stranger):
 
     stranger.post(f"/setup/{token}", ACCOUNT)
 
-    owner = accounts.find_user("olga")
+    owner = accounts.find_user(gallery, "olga")
     assert owner.id == came_back.id
     assert owner.is_owner
     Visitor(app).logs_in("olga")
@@ -142,4 +144,4 @@ def test_taken_name_is_refused(app, gallery, stranger):
     answer = stranger.post(f"/setup/{token}", {**ACCOUNT, "name": "anna"})
 
     assert "already an account called anna" in answer.text
-    assert not accounts.find_user("anna").is_owner
+    assert not accounts.find_user(gallery, "anna").is_owner

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app import ROOT
-from pixstore.gallery.static_files import StaticFiles
-from pixstore.gallery.web import RATIOS, ratio_class
+from pixstore.gallery.web.rendering import RATIOS, ratio_class
+from pixstore.gallery.web.static_files import StaticFiles
+from tests.gallery_server import ROOT
 
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 

@@ -1,22 +1,29 @@
 """Thumbnails, made of bytes."""
 
 import io
+import zlib
 
 import pytest
-from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
+from PIL import Image, ImageCms, ImageDraw, ImageFile, PngImagePlugin
 
+from pixstore import decoding, formats
 from pixstore.errors import ImageRejected
-from pixstore.formats import ImageLimits
-from pixstore.gallery.thumbnails import make_thumbnail
+from pixstore.formats import ImageLimits, InspectedImage
+from pixstore.gallery.thumbnails import decode
 from tests import images
 
 EVERYTHING = ImageLimits(formats=("png", "webp", "jpg", "jpeg", "gif", "avif", "bmp", "tiff"))
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
-def thumbnail_of(data, *, limits=EVERYTHING, box=100):
+def decoded(data, *, limits=EVERYTHING, box=100):
+    """Return what becomes of *data* when it is uploaded: inspected, then decoded."""
+    return decode(formats.inspect(data, limits), max_pixels=limits.max_pixels, box=box)
+
+
+def thumbnail_of(data, *, box=100):
     """Return the thumbnail of *data*."""
-    return make_thumbnail(data, limits=limits, box=box)
+    return decoded(data, box=box).thumbnail
 
 
 def opened(thumbnail):
@@ -63,11 +70,11 @@ def test_orientation_is_applied(image_format, orientation, size, corner):
     exif = Image.Exif()
     exif[0x0112] = orientation
 
-    thumbnail = thumbnail_of(encoded(corner_marked(), image_format, exif=exif))
+    picture = decoded(encoded(corner_marked(), image_format, exif=exif))
 
-    shown = opened(thumbnail).convert("RGB")
+    shown = opened(picture.thumbnail).convert("RGB")
     assert shown.size == size
-    assert (thumbnail.width, thumbnail.height) == (4 * size[0], 4 * size[1])
+    assert (picture.width, picture.height) == (4 * size[0], 4 * size[1])
     places = {
         (x, y): ((1 + 2 * x) * size[0] // 4, (1 + 2 * y) * size[1] // 4) for x in (0, 1) for y in (0, 1)
     }
@@ -205,7 +212,7 @@ def test_thumbnail_of_a_large_photo_is_small():
 def test_damaged_images_are_refused(spoil):
     """Whatever a decoder says of hostile bytes, the answer is that the image is refused."""
     with pytest.raises(ImageRejected):
-        thumbnail_of(spoil(images.png(size_kb=4)))
+        decoded(spoil(images.png(size_kb=4)))
 
 
 def test_pixel_limit_is_the_stores():
@@ -213,8 +220,61 @@ def test_pixel_limit_is_the_stores():
     data = encoded(Image.new("1", (400, 300)), "PNG")
 
     with pytest.raises(ImageRejected) as refusal:
-        thumbnail_of(data, limits=EVERYTHING._replace(max_pixels=100_000))
+        decoded(data, limits=EVERYTHING._replace(max_pixels=100_000))
     assert refusal.value.reason == "too_many_pixels"
+
+
+def test_decoder_that_sees_more_pixels_is_stopped():
+    """An image that was inspected under another limit is refused by the one it is decoded under."""
+    image = formats.inspect(encoded(Image.new("1", (400, 300)), "PNG"), EVERYTHING)
+
+    with pytest.raises(ImageRejected) as refusal:
+        decode(image, max_pixels=100_000, box=100)
+    assert refusal.value.reason == "too_many_pixels"
+
+
+@pytest.mark.parametrize("mode", ("RGB", "RGBA"))
+def test_thumbnail_is_what_it_is_told_to_be(mode):
+    """What is said of a thumbnail, which goes into the store uninspected, is what an inspection finds."""
+    clear = Image.new("RGBA", (300, 200), (255, 0, 0, 100))
+
+    thumbnail = thumbnail_of(encoded(clear.convert(mode), "PNG"))
+
+    assert thumbnail == formats.inspect(thumbnail.data, EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    "make", (images.png, images.jpeg, images.webp, images.gif, images.tiff), ids=lambda make: make.__name__
+)
+def test_what_is_too_costly_is_refused_before_a_pixel_is_decoded(make, monkeypatch):
+    """Nothing of an image is decoded before there is memory for it, its metadata included."""
+    loaded = []
+
+    def load(image):
+        loaded.append(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    monkeypatch.setattr(decoding, "MAX_MEMORY", 100)
+    image = InspectedImage(make(), make.__name__.replace("jpeg", "jpg"), 16, 12)
+
+    with pytest.raises(ImageRejected) as refusal:
+        decode(image, max_pixels=EVERYTHING.max_pixels, box=100)
+
+    assert refusal.value.reason == "too_costly"
+    assert loaded == []
+
+
+def test_pixels_that_cannot_be_decoded_are_refused():
+    """A PNG that is whole, with good checksums, but holds no picture, is refused and not taken for a black one."""
+    data = bytearray(images.png(size_kb=4))
+    at = data.index(b"IDAT") + 4
+    length = int.from_bytes(data[at - 8 : at - 4], "big")
+    data[at : at + length] = bytes(length)
+    data[at + length : at + length + 4] = zlib.crc32(data[at - 4 : at + length]).to_bytes(4, "big")
+
+    with pytest.raises(ImageRejected) as refusal:
+        decoded(bytes(data))
+    assert refusal.value.reason == "damaged"
 
 
 @pytest.mark.parametrize("mode", ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"))

@@ -11,16 +11,17 @@ from app import create_app
 from pixstore.config import Config
 from pixstore.errors import DatabaseUnavailable, StorageFull
 from pixstore.gallery import accounts, albums, pictures
-from pixstore.gallery.models import Album, Picture
+from pixstore.gallery.scopes import Scope
 from pixstore.gallery.titles import title_of_file
-from pixstore.gallery.uploads import BoundedFile
+from pixstore.gallery.web.request import BoundedFile
 from tests.images import gif, jpeg, photo, pixel_bomb, pixels, png, webp
 from tests.web.visitor import PASSWORD, Visitor
 
 
-def titles_of(store, name):
+def titles_of(gallery, name):
     """Return the titles of the pictures of a user, newest first."""
-    return [picture.title for picture in pictures.page(store, accounts.find_user(name)).pictures]
+    scope = Scope(accounts.find_user(gallery, name).id)
+    return [picture.title for picture in pictures.page(gallery, scope).pictures]
 
 
 def test_several_files_become_pictures(anna, gallery):
@@ -28,7 +29,9 @@ def test_several_files_become_pictures(anna, gallery):
     answer = anna.uploads(("Sea.jpg", jpeg()), ("Wood.png", png()), ("Hill.webp", webp()), new_album="Walks")
 
     (walks,) = [
-        album for album in albums.list_albums(gallery, accounts.find_user("anna")) if not album.is_default
+        album
+        for album in albums.list_albums(gallery, accounts.find_user(gallery, "anna"))
+        if not album.is_default
     ]
     assert answer.location == f"/albums/{walks.dir}"
     assert walks.title == "Walks"
@@ -53,7 +56,7 @@ def test_original_is_kept_wherever_its_form_is_cut(anna, gallery, missing):
     )
 
     assert answer.status_code == 303
-    assert gallery.load(Picture.get().original_id) == image
+    assert gallery.store.load(gallery.models.picture.get().original_id) == image
 
 
 def test_original_is_kept_byte_for_byte(anna, gallery):
@@ -62,8 +65,8 @@ def test_original_is_kept_byte_for_byte(anna, gallery):
 
     anna.uploads(("a.jpg", data))
 
-    (picture,) = Picture.select()
-    assert gallery.load(picture.original_id) == data
+    (picture,) = gallery.models.picture.select()
+    assert gallery.store.load(picture.original_id) == data
     assert (picture.width, picture.height, picture.format, picture.size) == (1200, 1600, "jpg", len(data))
 
 
@@ -71,16 +74,16 @@ def test_thumbnail_is_its_own_image(anna, gallery):
     """A thumbnail is another encrypted image, upright, within the configured box."""
     anna.uploads(("a.jpg", photo(orientation=6)))
 
-    (picture,) = Picture.select()
+    (picture,) = gallery.models.picture.select()
     assert picture.thumbnail_id != picture.original_id
-    assert pixels(gallery.load(picture.thumbnail_id)).size == (384, 512)
+    assert pixels(gallery.store.load(picture.thumbnail_id)).size == (384, 512)
 
 
-def test_image_ids_lie_in_the_album(anna):
+def test_image_ids_lie_in_the_album(anna, gallery):
     """An album is the namespace of the images uploaded into it, and its name says nothing of its title."""
     anna.uploads(("a.jpg", jpeg()), new_album="Walks")
 
-    (picture,) = Picture.select()
+    (picture,) = gallery.models.picture.select()
     assert picture.original_id.startswith(f"{picture.album_id}:")
     assert "walks" not in picture.album_id
 
@@ -113,7 +116,7 @@ def test_nothing_kept_is_422(anna, gallery):
     answer = anna.uploads(("bad.jpg", b"just text"))
 
     assert answer.status_code == 422
-    assert gallery.models.image.select().count() == 0
+    assert gallery.store.parts.models.image.select().count() == 0
 
 
 def test_damage_that_only_decoding_finds_is_refused(anna, gallery):
@@ -127,7 +130,7 @@ def test_damage_that_only_decoding_finds_is_refused(anna, gallery):
     answer = anna.uploads(("bad.png", bytes(data)))
 
     assert "damaged and cannot be read" in answer.text
-    assert gallery.models.image.select().count() == 0
+    assert gallery.store.parts.models.image.select().count() == 0
 
 
 def test_no_file_chosen_is_said(anna):
@@ -151,7 +154,7 @@ def test_new_album_is_made_once(anna, gallery):
     for number in range(3):
         anna.uploads((f"{number}.jpg", jpeg(seed=number)), new_album="Walks", htmx=True)
 
-    assert Album.select().count() == 2  # and the default one
+    assert gallery.models.album.select().count() == 2  # and the default one
 
 
 def test_fragment_for_the_script(anna):
@@ -167,7 +170,7 @@ def test_file_larger_than_an_image_may_be_is_refused_alone(config):
     """A file beyond the largest image is refused by name; smaller ones beside it are kept."""
     app = create_app(Config(data_dir=config.data_dir, max_image_bytes=2000))
     with app.extensions["pixstore"].connected():
-        accounts.create_user(app.extensions["pixstore"], "anna", PASSWORD)
+        accounts.create_user(app.extensions["pixstore.gallery"], "anna", PASSWORD)
     visitor = Visitor(app).logs_in("anna")
 
     answer = visitor.uploads(("large.png", png(size_kb=8)), ("small.jpg", jpeg()))
@@ -181,7 +184,7 @@ def test_form_larger_than_allowed_is_413(config):
     """The form as a whole has a bound, too."""
     app = create_app(Config(data_dir=config.data_dir, max_upload_bytes=100_000))
     with app.extensions["pixstore"].connected():
-        accounts.create_user(app.extensions["pixstore"], "anna", PASSWORD)
+        accounts.create_user(app.extensions["pixstore.gallery"], "anna", PASSWORD)
     visitor = Visitor(app).logs_in("anna")
 
     answer = visitor.uploads(*((f"{number}.png", png(size_kb=40, seed=number)) for number in range(5)))
@@ -246,7 +249,7 @@ def test_storage_trouble_is_told_per_file(anna, monkeypatch, error, status, word
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(type(anna.app.extensions["pixstore"].blobs), "put", fail)
+    monkeypatch.setattr(type(anna.app.extensions["pixstore"].parts.blobs), "put", fail)
 
     answer = anna.uploads(("a.jpg", jpeg()))
 
@@ -260,12 +263,12 @@ def test_original_thumbnail_and_row_come_together(anna, gallery, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("in the middle")
 
-    monkeypatch.setattr(Picture, "create", fail)
+    monkeypatch.setattr(gallery.models.picture, "save", fail)
     anna.app.config["PROPAGATE_EXCEPTIONS"] = False
 
     assert anna.uploads(("a.jpg", jpeg())).status_code == 500
-    assert gallery.models.image.select().count() == 0
-    assert list(gallery.blobs.blobs()) == []
+    assert gallery.store.parts.models.image.select().count() == 0
+    assert list(gallery.store.parts.blobs.blobs()) == []
 
 
 @pytest.mark.parametrize(
@@ -292,21 +295,22 @@ def test_title_comes_from_the_file_name(name, title):
 
 def test_album_deleted_meanwhile(anna, gallery, monkeypatch):
     """A picture for an album that is deleted while it is being stored is refused, and leaves nothing."""
-    user = accounts.find_user("anna")
+    user = accounts.find_user(gallery, "anna")
     album = albums.create_album(gallery, user, "Walks")
-    Album.delete().where(Album.dir == album.dir).execute()
+    row = gallery.models.album
+    row.delete().where(row.dir == album.dir).execute()
 
     with pytest.raises(albums.NotThere):
         pictures.add_picture(gallery, user, album, jpeg(), file_name="a.jpg")
-    assert gallery.models.image.select().count() == 0
+    assert gallery.store.parts.models.image.select().count() == 0
 
 
 def test_picture_with_transparency(anna, gallery):
     """The thumbnail of a transparent picture is transparent."""
     anna.uploads(("a.png", png(alpha=True)))
 
-    (picture,) = Picture.select()
-    thumbnail = Image.open(io.BytesIO(gallery.load(picture.thumbnail_id)))
+    (picture,) = gallery.models.picture.select()
+    thumbnail = Image.open(io.BytesIO(gallery.store.load(picture.thumbnail_id)))
     assert (thumbnail.format, thumbnail.mode) == ("WEBP", "RGBA")
 
 

@@ -48,11 +48,11 @@ class Session:
     def learns(self) -> None:
         """Take down every key that the store has now, and what it has given to this browser."""
         with closing(ImageStore.open(Config(data_dir=self._server.data_dir))) as store, store.connected():
-            keyring = store.current_keyring()
+            keyring = store.parts.keyring.latest()
             for store_key in keyring.store_keys.values():
                 self.keys.add("store key", store_key.secret)
             self.keys.add("service secret", keyring.service_secret)
-            for row in store.models.image.select():
+            for row in store.parts.models.image.select():
                 self._learn_image(store, row.id)
         self.keys.add("master key", base64.b64decode((self._server.data_dir / "master.key").read_bytes()))
         for cookie in self._context.cookies():
@@ -72,8 +72,8 @@ class Session:
         for part in range(1, 8):
             middle = len(image) * part // 8
             self.pictures.add_bytes(f"picture {image_id}", image[middle : middle + 32])
-        blob_id = store.models.image.get_by_id(image_id).blob_id
-        with store.blobs.open(blob_id) as blob:
+        blob_id = store.parts.models.image.get_by_id(image_id).blob_id
+        with store.parts.blobs.open(blob_id) as blob:
             sealed = blob.read()
         self.pictures.add_bytes(f"sealed {image_id}", sealed[len(sealed) * 3 // 4 :][:32])
 

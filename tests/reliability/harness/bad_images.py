@@ -22,7 +22,7 @@ from pathlib import Path
 from PIL import Image, features
 
 from pixstore.errors import ImageRejected
-from pixstore.formats import MIME_TYPES, ImageInfo, ImageLimits, inspect
+from pixstore.formats import MIME_TYPES, ImageLimits, InspectedImage, inspect
 from tests import images
 from tests.reliability.harness.outcomes import Outcome, main
 from tests.reliability.harness.seeds import seeded
@@ -86,7 +86,7 @@ def _inspect_all(batch: list[tuple[str, bytes]], pipe: int) -> None:
         words = ""
         try:
             info = inspect(data, LIMITS)
-            if not isinstance(info, ImageInfo) or info.width * info.height > LIMITS.max_pixels:
+            if not isinstance(info, InspectedImage) or info.width * info.height > LIMITS.max_pixels:
                 words = f"accepted as {info}"
         except ImageRejected as rejected:
             words = "" if str(rejected) and rejected.reason else "rejected without a reason"

@@ -12,10 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pixstore import maintenance, proofs, wire
+from pixstore import proofs, wire
 from pixstore.crypto import unseal
 from pixstore.errors import PixstoreError
 from pixstore.keyring import PROOF_LABEL
+from pixstore.maintenance.check import check
 from pixstore.models import Image
 from pixstore.store import ImageStore
 from tests.reliability.harness.labelled import labelled
@@ -113,7 +114,7 @@ class _Alterations:
             if shown not in (None, self._sound(image_id)):
                 self._outcome.anomalies.append(f"{what}: something else was shown")
         try:
-            findings = maintenance.check(self._store, deep=True).findings
+            findings = check(self._store, deep=True).findings
         except Exception as error:  # noqa: BLE001 - a check has to get through
             self._outcome.anomalies.append(f"{what}: check: {error!r}")
             return

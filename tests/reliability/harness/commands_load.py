@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pixstore import maintenance
+from pixstore.maintenance.check import BATCH
 from tests.gallery_server import GalleryServer
 from tests.reliability.harness import history, planted, seeded_gallery
 from tests.reliability.harness.commands import Commands, Ended, Trial
@@ -172,7 +172,7 @@ class _Administrator:
         runs = there.run_killed(*deep, again=(*deep, "--resume"), status=1)
         self._expect_findings(runs.last, damage.findings())
         for before, after in runs.resumed:
-            goes_on = after.done >= before.done - maintenance.BATCH
+            goes_on = after.done >= before.done - BATCH
             expect(goes_on, f"a check that was at {before} began again at {after}")
         self._expect_findings(
             there.run("check", "--deep", "--repair", "--json", status=1), damage.findings(repaired=True)
@@ -202,14 +202,14 @@ class _Administrator:
     def _re_encrypt(self) -> None:
         there, expect = self._there, self._trial.expect
         rotation = there.run_killed("rotate", "store-key", silent=True)
-        active = self._store.current_keyring().active
+        active = self._store.parts.keyring.latest().active
         expect(rotation.last.output == f"store key {active} is active\n", f"{active}: {rotation.last.output}")
         runs = there.run_killed("re-encrypt")
-        said = r"\d+ images and \d+ titles encrypted again, 0 old keys dropped"
+        said = r"\d+ images and \d+ texts encrypted again, 0 old keys dropped"
         self._trial.expect_output(runs.last, said)
         for before, after in runs.resumed:
             expect(after.total <= before.total - before.done, f"{before} encrypted again, then {after}")
-        image = self._store.models.image
+        image = self._store.parts.models.image
         with self._store.connected():
             left = image.select().where(image.store_key_id != active).count()
         expect(left == 0, f"{left} images are under an old key")
@@ -295,7 +295,7 @@ def _count_images(data: Path) -> int:
     store = quiet_store(data)
     try:
         with store.connected():
-            count: int = store.models.image.select().count()
+            count: int = store.parts.models.image.select().count()
         return count
     finally:
         store.close()

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pixstore import maintenance
 from pixstore.errors import PixstoreError, StorageError, StorageFull
+from pixstore.maintenance.sweep import sweep
+from pixstore.parts import clock_ms
 from pixstore.store import ImageStore
 from tests.reliability.harness.labelled import labelled
 from tests.reliability.harness.outcomes import Outcome, main
@@ -36,8 +37,9 @@ def run(failures: int = 50, limit: str = "size", seed: str | None = None) -> Out
         seeded(seed),
         _small_disk(Path(place)) if limit == "disk" else _small_files(),
     ):
-        store = quiet_store(Path(place) / "data")
-        work = _Work(store, Path(place), outcome)
+        clock = _Clock()
+        store = quiet_store(Path(place) / "data", now=clock)
+        work = _Work(store, clock, Path(place), outcome)
         while outcome.amount < failures:
             work.write_until_full(min(20, failures - outcome.amount))
             work.make_room()
@@ -66,9 +68,18 @@ def _small_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+class _Clock:
+    """The time, or later."""
+
+    ahead = 0
+
+    def __call__(self) -> int:
+        return clock_ms() + self.ahead
+
+
 class _Work:
-    def __init__(self, store: ImageStore, place: Path, outcome: Outcome) -> None:
-        self._store, self._place, self._outcome = store, place, outcome
+    def __init__(self, store: ImageStore, clock: _Clock, place: Path, outcome: Outcome) -> None:
+        self._store, self._clock, self._place, self._outcome = store, clock, place, outcome
         self._chance = random.Random(5)
         self.allowed: dict[str, list[str | None]] = {}
         self.tried: list[str] = []
@@ -90,7 +101,7 @@ class _Work:
                     lambda i=image_id, image=image: self._store.update(i, image).id, image_id, label
                 )
             with suppress(StorageError):
-                self._store.reap()
+                self._store.parts.reaper.drain()
 
     def _attempt(self, write: Callable[[], str], image_id: str | None, label: str) -> None:
         try:
@@ -136,7 +147,7 @@ class _Work:
             for image_id in list(self.allowed)[5:]:
                 self._store.delete(image_id)
                 del self.allowed[image_id]
-            self._store.reap()
+            self._store.parts.reaper.drain()
             record = self._store.save(labelled("there is room"))
             self._store.delete(record.id)
             self._sweep_unfinished()
@@ -147,11 +158,10 @@ class _Work:
         resource.setrlimit(resource.RLIMIT_FSIZE, room)
 
     def _sweep_unfinished(self) -> None:
-        now, self._store.now = self._store.now, lambda: now() + 60_000
-        maintenance.sweep(self._store, force=True)
-        while self._store.reap():
-            pass
-        self._store.now = now
+        self._clock.ahead = 60_000
+        sweep(self._store, force=True)
+        self._store.parts.reaper.drain()
+        self._clock.ahead = 0
         with self._store.connected():
             self._store.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 

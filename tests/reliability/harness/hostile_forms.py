@@ -38,7 +38,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "albums.delete": ("pictures",),
     "albums.rename": ("title",),
     "images": (),
-    "login.create_owner": ("name", "password", "repeated"),
+    "setup.create_owner": ("name", "password", "repeated"),
     "login.enter": ("name", "password", "next"),
     "login.leave": (),
     "pictures.delete": (),

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from flask import Flask
 
-from app import VIEWS
-from pixstore.gallery import static_files
+from pixstore.gallery.web import static_files
+from pixstore.gallery.web.pages import PAGES
 from tests.gallery_server import GalleryServer
 from tests.images import png
 from tests.reliability.harness import seeded_gallery
@@ -46,8 +46,8 @@ class Route(NamedTuple):
 def routes() -> list[Route]:
     """Return every route, the image endpoint included."""
     flask = Flask(__name__)
-    for views in (*VIEWS, static_files):
-        flask.register_blueprint(views.blueprint)
+    for page in (*PAGES, static_files):
+        flask.register_blueprint(page.blueprint)
     known = [
         Route(rule.endpoint, method, re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", rule.rule))
         for rule in flask.url_map.iter_rules()

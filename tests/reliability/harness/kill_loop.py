@@ -14,8 +14,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixstore import maintenance
 from pixstore.errors import ImageNotFound
+from pixstore.maintenance.check import check
+from pixstore.maintenance.sweep import sweep
 from pixstore.store import ImageStore
 from tests.reliability.harness import history
 from tests.reliability.harness.history import NEVER, Operation
@@ -125,7 +126,7 @@ class Loop:
         store = ImageStore.open(settings_of(self._directory), now=later)
         start = time.monotonic()
         with store.connected():
-            rows = {row.id: row for row in store.models.image.select()}
+            rows = {row.id: row for row in store.parts.models.image.select()}
         touched = {o.image_id for o in self._operations} - {UNTOLD}
         shown = {image_id: shown_label(store, image_id) for image_id in {*self._current, *touched, *rows}}
         base = [
@@ -155,11 +156,9 @@ class Loop:
         ]
         if deep:
             found += [
-                f"{f.kind}: {f.message}"
-                for f in maintenance.check(store, deep=True).findings
-                if f.kind != "orphan"
+                f"{f.kind}: {f.message}" for f in check(store, deep=True).findings if f.kind != "orphan"
             ]
-            maintenance.sweep(store, force=True)
+            sweep(store, force=True)
         self._forget_old(store, shown)
         store.close()
         return found

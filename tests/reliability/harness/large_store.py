@@ -11,8 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pixstore import maintenance
 from pixstore.ids import new_blob_id
+from pixstore.maintenance.check import check
+from pixstore.maintenance.sweep import sweep
 from pixstore.store import ImageStore
 from tests.reliability.harness.labelled import labelled
 from tests.reliability.harness.outcomes import Outcome, main
@@ -52,7 +53,7 @@ def _fill(data: Path, images: int) -> None:
     store = ImageStore.open(settings_of(data))
     while True:
         with store.connected():
-            if store.models.image.select().count() >= images:
+            if store.parts.models.image.select().count() >= images:
                 break
         time.sleep(0.05)
     for child in children:
@@ -75,7 +76,9 @@ def _read_first(data: Path, outcome: Outcome) -> None:
     start = time.monotonic()
     store = ImageStore.open(settings_of(data), now=later)
     with store.connected():
-        image_id = store.models.image.select().order_by(store.models.image.written_at.desc()).get().id
+        image_id = (
+            store.parts.models.image.select().order_by(store.parts.models.image.written_at.desc()).get().id
+        )
     shown = shown_label(store, image_id)
     _took(outcome, "first read", time.monotonic() - start, FIRST_READ)
     if shown is None or shown.startswith("!!"):
@@ -86,9 +89,9 @@ def _read_first(data: Path, outcome: Outcome) -> None:
 def _sweep(data: Path, outcome: Outcome) -> None:
     store = ImageStore.open(settings_of(data), now=later)
     for _ in range(PLANTED):
-        store.blobs.put(new_blob_id(), [b"an orphan"])
+        store.parts.blobs.put(new_blob_id(), [b"an orphan"])
     start = time.monotonic()
-    swept = maintenance.sweep(store)
+    swept = sweep(store)
     _took(outcome, "sweep", time.monotonic() - start, SWEEP)
     if swept.orphans < PLANTED:
         outcome.anomalies.append(f"sweep removed {swept.orphans} of {PLANTED} orphans")
@@ -99,10 +102,12 @@ def _check(data: Path, outcome: Outcome) -> None:
     store = ImageStore.open(settings_of(data), now=later)
     chance = random.Random(1)
     with store.connected():
-        rows = chance.sample(list(store.models.image.select().order_by(store.models.image.id)), 3 * PLANTED)
+        rows = chance.sample(
+            list(store.parts.models.image.select().order_by(store.parts.models.image.id)), 3 * PLANTED
+        )
     missing, flipped, cut = rows[:PLANTED], rows[PLANTED : 2 * PLANTED], rows[2 * PLANTED :]
     for row in missing:
-        store.blobs.delete(row.blob_id)
+        store.parts.blobs.delete(row.blob_id)
     for row in flipped:
         path = store.config.blobs_path / "objects" / row.blob_id[:3] / row.blob_id
         raw = bytearray(path.read_bytes())
@@ -113,9 +118,9 @@ def _check(data: Path, outcome: Outcome) -> None:
         path.write_bytes(path.read_bytes()[:-1])
     orphans = {new_blob_id() for _ in range(PLANTED)}
     for blob_id in orphans:
-        store.blobs.put(blob_id, [b"an orphan"])
+        store.parts.blobs.put(blob_id, [b"an orphan"])
     start = time.monotonic()
-    findings = maintenance.check(store, deep=True).findings
+    findings = check(store, deep=True).findings
     outcome.figures["deep check s"] = round(time.monotonic() - start, 1)
     planted = {row.blob_id for row in rows} | orphans
     found = {finding.blob_id for finding in findings}

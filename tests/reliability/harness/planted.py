@@ -29,7 +29,7 @@ class Planted:
         for blob in self._missing:
             blob.rename(place / blob.name)
         self._flip()
-        image = store.models.image
+        image = store.parts.models.image
         with store.connected():
             image.update(size=1).where(image.id.in_(image_ids[2 * third :])).execute()
         self.orphans = orphans(store, third)
@@ -56,7 +56,7 @@ class Planted:
             blob.write_bytes(sealed)
 
     def _blobs(self, image_ids: Sequence[str]) -> list[Path]:
-        rows = self._store.rows(image_ids)
+        rows = self._store.parts.models.read_images(image_ids)
         return [_path(self._store, rows[image_id].blob_id) for image_id in image_ids]
 
 
@@ -70,7 +70,7 @@ def orphans(store: ImageStore, count: int, *, age: float = 2 * DAY) -> list[Path
     files = []
     for _ in range(count):
         blob_id = new_blob_id()
-        store.blobs.put(blob_id, [b"an orphan"])
+        store.parts.blobs.put(blob_id, [b"an orphan"])
         files.append(_aged(_path(store, blob_id), age))
     return files
 
@@ -84,7 +84,7 @@ def unfinished(store: ImageStore, *, age: float = 2 * DAY) -> Path:
 
 def age(store: ImageStore) -> None:
     """Let every blob be of the day before yesterday."""
-    for blob in store.blobs.blobs():
+    for blob in store.parts.blobs.blobs():
         _aged(_path(store, blob.blob_id), 2 * DAY)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from pixstore import rotation
+from pixstore.maintenance import rotation
 from tests.reliability.harness import sqlite_vfs
 from tests.reliability.harness.labelled import labelled
 from tests.reliability.harness.outcomes import Outcome, main
@@ -135,7 +135,7 @@ class _Work:
                     self._acknowledged(image_id, None)
                 else:
                     rotation.rotate_store_key(store)
-                store.reap()
+                store.parts.reaper.reap()
             store.close()
 
     def _kind(self, images: int) -> str:

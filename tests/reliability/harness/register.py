@@ -23,8 +23,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pixstore import backup, maintenance, rotation
 from pixstore.config import MINUTE
+from pixstore.maintenance import rotation
+from pixstore.maintenance.backup import backup
+from pixstore.maintenance.check import check
+from pixstore.maintenance.sweep import sweep
 from pixstore.store import ImageStore
 from tests.reliability.harness import history, seeded_gallery
 from tests.reliability.harness.gallery_clients import PASSWORD
@@ -106,7 +109,7 @@ def _told(path: Path, outcome: Outcome) -> list[Operation]:
 
 def _damages(data: Path) -> list[str]:
     store = ImageStore.open(_settings(data))
-    findings = maintenance.check(store, deep=True).findings
+    findings = check(store, deep=True).findings
     store.close()
     return [f"check: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
 
@@ -283,13 +286,13 @@ def _maintain(data: Path, place: Path) -> None:
     rounds, errors = 0, []
     while not (place / "stop").exists():
         try:
-            maintenance.sweep(store)
+            sweep(store)
             rotation.rotate_store_key(store)
-            failed = rotation.re_encrypt(store, texts=lambda _store: 0).failed
+            failed = rotation.re_encrypt(store, reseal_texts=lambda _store: 0).failed
             errors += [f"re-encrypt: {words}" for words in failed.values()]
-            missing = backup.backup(store, place / "backup").missing
+            missing = backup(store, place / "backup").missing
             errors += [f"backup: {blob_id} was missing" for blob_id in missing]
-            findings = maintenance.check(store, deep=True).findings
+            findings = check(store, deep=True).findings
             errors += [f"check: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
         except Exception as error:  # noqa: BLE001 - every error is an anomaly
             errors.append(f"{type(error).__name__}: {error}")

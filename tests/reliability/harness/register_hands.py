@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
-import pixstore.gallery.models as gallery_models
 from pixstore import wire
 from pixstore.crypto import unseal
 from pixstore.errors import ImageNotFound, PixstoreError
-from pixstore.gallery import accounts, albums, pictures
+from pixstore.gallery import Gallery, accounts, albums, pictures
 from pixstore.records import ImageRecord
 from pixstore.store import ImageStore
 from tests.reliability.harness.gallery_person import GalleryPerson, ImageMissing, Refused, Seen, Shown
@@ -120,17 +119,18 @@ class GalleryLibraryHand(LibraryHand):
 
     def __init__(self, store: ImageStore, name: str) -> None:
         super().__init__(store)
-        gallery_models.bind(store.database)
+        self._gallery = Gallery.open(store)
         self._name = name
 
     def save(self, image: bytes) -> tuple[Place, int | None]:
         """Add a picture."""
         with self.store.connected():
-            user = accounts.find_user(self._name)
+            user = accounts.find_user(self._gallery, self._name)
             assert user is not None
-            album = albums.default_album(user)
-            picture = pictures.add_picture(self.store, user, album, image, file_name=FILE_NAME)
-        return Place(picture.original_id, picture.id), None
+            album = albums.default_album(self._gallery, user)
+            picture = pictures.add_picture(self._gallery, user, album, image, file_name=FILE_NAME)
+        assert picture.original is not None
+        return Place(picture.original.id, picture.id), None
 
 
 class GalleryHand:

@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pixstore import rotation
 from pixstore.errors import PixstoreError
 from pixstore.keyring import Keyring
+from pixstore.maintenance import rotation
 from pixstore.store import ImageStore, clock_ms
 from tests.reliability.harness.labelled import label_of, labelled
 from tests.reliability.harness.outcomes import Outcome, main
@@ -110,7 +110,7 @@ def _rotate_and_die(data: Path, number: int, images: int) -> int:
 def _rotate_if_none_got_that_far(data: Path, old: Keyring) -> None:
     """Make a new store key where every rotation was killed before it had one, as happens on a busy machine."""
     store = quiet_store(data)
-    if store.current_keyring().active in old.store_keys:
+    if store.parts.keyring.latest().active in old.store_keys:
         rotation.rotate_store_key(store)
     store.close()
 
@@ -119,13 +119,13 @@ def _finish(data: Path, old: Keyring, outcome: Outcome) -> None:
     """Re-encrypt to the end, later, so that old keys go; then nothing opens under them."""
     _rotate_if_none_got_that_far(data, old)
     store = quiet_store(data, now=lambda: clock_ms() + HOURS)
-    report = rotation.re_encrypt(store, texts=lambda _store: 0)
+    report = rotation.re_encrypt(store, reseal_texts=lambda _store: 0)
     outcome.anomalies += [f"re-encrypt: {words}" for words in report.failed.values()]
-    keyring = store.current_keyring()
+    keyring = store.parts.keyring.latest()
     if set(old.store_keys) & set(keyring.store_keys):
         outcome.anomalies.append("an old store key is still in the keyring")
     with store.connected():
-        rows = list(store.models.image.select())
+        rows = list(store.parts.models.image.select())
     for row in rows:
         if row.store_key_id != keyring.active:
             outcome.anomalies.append("an image is still under an old key")
@@ -150,7 +150,7 @@ def _unreadable(data: Path, saved: list[str]) -> list[str]:
 
 def _keyring(data: Path) -> Keyring:
     store = quiet_store(data)
-    keyring = store.current_keyring()
+    keyring = store.parts.keyring.latest()
     store.close()
     return keyring
 

@@ -11,9 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixstore import backup, maintenance, rotation
 from pixstore.config import Config
 from pixstore.ids import new_blob_id
+from pixstore.maintenance import rotation
+from pixstore.maintenance.backup import backup
+from pixstore.maintenance.backup_files import BackupRefused
+from pixstore.maintenance.check import check
+from pixstore.maintenance.rebuild import rebuild
+from pixstore.maintenance.restore import restore
+from pixstore.maintenance.sweep import sweep
 from pixstore.store import ImageStore
 from tests.reliability.harness.labelled import labelled
 from tests.reliability.harness.stores import Expected, later, quiet_store, settings_of, wrong_images
@@ -49,7 +55,7 @@ def make_template(directory: Path) -> Template:
     template.deleted = store.save(labelled("doomed")).id
     rotation.rotate_store_key(store)
     template.kept.append(store.save(labelled("kept 2")).id)
-    store.blobs.put(new_blob_id(), [b"an orphan"])
+    store.parts.blobs.put(new_blob_id(), [b"an orphan"])
     store.close()
     return template
 
@@ -82,7 +88,7 @@ def _saved(template: Template, acknowledged: bool) -> Expected:
 
 def _update(store: ImageStore, template: Template) -> None:
     store.update(template.updated, labelled("new"))
-    store.reap()
+    store.parts.reaper.reap()
 
 
 def _updated(template: Template, acknowledged: bool) -> Expected:
@@ -91,7 +97,7 @@ def _updated(template: Template, acknowledged: bool) -> Expected:
 
 def _delete(store: ImageStore, template: Template) -> None:
     store.delete(template.deleted)
-    store.reap()
+    store.parts.reaper.reap()
 
 
 def _deleted(template: Template, acknowledged: bool) -> Expected:
@@ -109,7 +115,7 @@ def _unit(store: ImageStore, template: Template) -> None:
         work.update(template.updated, labelled("new"))
         work.delete(template.deleted)
         work.also(lambda: store.database.execute_sql("INSERT INTO note VALUES ('new')"))
-    store.reap()
+    store.parts.reaper.reap()
 
 
 def _unit_done(template: Template, acknowledged: bool) -> Expected:
@@ -121,7 +127,7 @@ def _whole_unit(directory: Path, template: Template) -> list[str]:
     store = quiet_store(directory)
     with store.connected():
         has_note = bool(store.database.execute_sql("SELECT count(*) FROM note").fetchone()[0])
-        images = store.models.image.select().count()
+        images = store.parts.models.image.select().count()
     done = [
         store.load(template.updated) == labelled("new"),
         not store.exists(template.deleted),
@@ -145,12 +151,12 @@ def _lose_database(directory: Path) -> None:
 
 
 def _rebuild(store: ImageStore, template: Template) -> None:
-    maintenance.rebuild(store)
+    rebuild(store)
 
 
 def _go_on_with_rebuild(directory: Path, template: Template) -> list[str]:
     store = quiet_store(directory, now=later)
-    maintenance.rebuild(store, merge=True)
+    rebuild(store, merge=True)
     store.close()
     return []
 
@@ -158,23 +164,25 @@ def _go_on_with_rebuild(directory: Path, template: Template) -> list[str]:
 def _back_up_then_change(directory: Path) -> None:
     """Leave a backup behind that is as old as can be: an image is another, and the key of others has been dropped since."""
     store = quiet_store(directory, now=lambda: later() + rotation.RETIREMENT)
-    backup.backup(store, _backup_of(directory))
-    assert rotation.re_encrypt(store, texts=lambda _store: 0).dropped_keys
+    backup(store, _backup_of(directory))
+    assert rotation.re_encrypt(store, reseal_texts=lambda _store: 0).dropped_keys
     with store.connected():
-        updated = next(row.id for row in store.models.image.select() if store.load(row.id) == labelled("old"))
+        updated = next(
+            row.id for row in store.parts.models.image.select() if store.load(row.id) == labelled("old")
+        )
     store.update(updated, labelled("new"))
     store.save(labelled("another"))
-    store.reap()
+    store.parts.reaper.reap()
     store.close()
 
 
 def _backup_again(store: ImageStore, template: Template) -> None:
-    backup.backup(store, _backup_of(store.config.data_dir))
+    backup(store, _backup_of(store.config.data_dir))
 
 
 def _restore(directory: Path, template: Template) -> list[str]:
     """Restore the backup as an interrupted one left it: it must hold the earlier state or the later one."""
-    backup.restore(_restored(directory), _backup_of(directory))
+    restore(_restored(directory), _backup_of(directory))
     labels = {
         i: [*allowed, "new"] if i == template.updated else allowed for i, allowed in template.labels().items()
     }
@@ -183,26 +191,26 @@ def _restore(directory: Path, template: Template) -> list[str]:
 
 def _back_up(directory: Path) -> None:
     store = quiet_store(directory)
-    backup.backup(store, _backup_of(directory))
+    backup(store, _backup_of(directory))
     store.close()
 
 
 def _restore_here(store: ImageStore, template: Template) -> None:
     directory = store.config.data_dir
-    backup.restore(_restored(directory), _backup_of(directory))
+    restore(_restored(directory), _backup_of(directory))
 
 
 def _go_on_with_restore(directory: Path, template: Template) -> list[str]:
     """Restore again what was interrupted; where it was complete, that is refused."""
-    with suppress(backup.BackupRefused):
-        backup.restore(_restored(directory), _backup_of(directory))
+    with suppress(BackupRefused):
+        restore(_restored(directory), _backup_of(directory))
     return _wrong_in_restored(directory, Expected(template.labels()))
 
 
 def _wrong_in_restored(directory: Path, expected: Expected) -> list[str]:
     settings = _restored(directory)
     store = quiet_store(settings.data_dir, master_key_file=settings.master_key_file)
-    findings = maintenance.check(store, deep=True).findings
+    findings = check(store, deep=True).findings
     found = [f"restored: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
     found += [f"restored: {words}" for words in wrong_images(store, expected)]
     store.close()
@@ -230,13 +238,11 @@ SCENARIOS = [
     Scenario("rotate the store key", lambda store, _: rotation.rotate_store_key(store), _unchanged),
     Scenario(
         "re-encrypt",
-        lambda store, _: rotation.re_encrypt(store, texts=lambda _store: 0),
+        lambda store, _: rotation.re_encrypt(store, reseal_texts=lambda _store: 0),
         _unchanged,
     ),
-    Scenario("sweep", lambda store, _: maintenance.sweep(store, force=True), _unchanged),
-    Scenario(
-        "check and repair", lambda store, _: maintenance.check(store, deep=True, repair=True), _unchanged
-    ),
+    Scenario("sweep", lambda store, _: sweep(store, force=True), _unchanged),
+    Scenario("check and repair", lambda store, _: check(store, deep=True, repair=True), _unchanged),
     Scenario("rebuild", _rebuild, _unchanged, _lose_database, _go_on_with_rebuild),
     Scenario("backup", _backup_again, _backed_up, _back_up_then_change, _restore),
     Scenario("restore", _restore_here, _unchanged, _back_up, _go_on_with_restore),

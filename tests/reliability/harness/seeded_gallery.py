@@ -18,10 +18,15 @@ from gunicorn.workers.gthread import ThreadWorker
 from htmx_flask.requests import HtmxAwareRequest
 
 import app as application
-from pixstore import endpoint, maintenance
+from pixstore import endpoint
+from pixstore.answers import Question
+from pixstore.formats import InspectedImage
 from pixstore.gallery import pictures, thumbnails
-from pixstore.gallery.uploads import GalleryRequest
+from pixstore.gallery.photo_facts import PhotoFacts
+from pixstore.gallery.serving import Worker
+from pixstore.gallery.web.request import GalleryRequest
 from pixstore.keyring import PROOF_LABEL, Keyring
+from pixstore.maintenance.check import check
 from tests.gallery_server import ROOT, GalleryServer
 from tests.reliability.harness import seeds
 from tests.reliability.harness.stores import later, quiet_store
@@ -40,7 +45,7 @@ def aftermath(server: GalleryServer) -> list[str]:
     """Return what a stopped gallery has left: tracebacks, and what a deep check finds but for orphans."""
     store = quiet_store(server.data_dir, now=later)
     try:
-        findings = maintenance.check(store, deep=True).findings
+        findings = check(store, deep=True).findings
     finally:
         store.close()
     return tracebacks(server) + [f"check: {f.kind}: {f.message}" for f in findings if f.kind != "orphan"]
@@ -67,7 +72,7 @@ def per_process_secret() -> Iterator[None]:
 @contextmanager
 def hasty_close() -> Iterator[None]:
     """A worker that is told to stop closes connections of which it has just said that they stay open."""
-    with mock.patch.object(globals()["worker_class"], "finish_request", ThreadWorker.finish_request):
+    with mock.patch.object(Worker, "finish_request", ThreadWorker.finish_request):
         yield
 
 
@@ -105,9 +110,9 @@ def unreadable_bodies() -> AbstractContextManager[object]:
 def trusting_json() -> AbstractContextManager[object]:
     """A batch is taken for what it should be."""
 
-    def questions(body: bytes) -> list[endpoint.Question]:
+    def questions(body: bytes) -> list[Question]:
         images = json.loads(body)["images"]
-        return [endpoint.Question(image["id"], image["proof"], image.get("token")) for image in images]
+        return [Question(image["id"], image["proof"], image.get("token")) for image in images]
 
     return mock.patch.object(endpoint, "_batch_questions", questions)
 
@@ -120,11 +125,18 @@ def raw_pages() -> AbstractContextManager[object]:
 def raw_decoders() -> AbstractContextManager[object]:
     """What a decoder raises comes through, and nothing is worked out before it begins."""
 
-    def make(data: bytes, *, limits: object, box: int) -> thumbnails.Thumbnail:
-        image = thumbnails.decoding.open_image(data, "PNG" if data[1:4] == b"PNG" else "JPEG")
-        return thumbnails.Thumbnail(thumbnails._encode(thumbnails._shrink(image, box)), *image.size)
+    def inspect(data: bytes, _limits: object) -> InspectedImage:
+        return InspectedImage(data, "png" if data[1:4] == b"PNG" else "jpg", 1, 1)
 
-    return mock.patch.object(pictures, "make_thumbnail", make)
+    def decode(image: InspectedImage, *, max_pixels: int, box: int) -> thumbnails.DecodedPicture:
+        source = thumbnails.decoding.open_image(image.data, thumbnails._PILLOW_NAMES[image.format])
+        small = thumbnails._encode(thumbnails._shrink(source, box))
+        return thumbnails.DecodedPicture(small, *source.size, PhotoFacts())
+
+    patches = ExitStack()
+    patches.enter_context(mock.patch.object(pictures.formats, "inspect", inspect))
+    patches.enter_context(mock.patch.object(pictures, "decode", decode))
+    return patches
 
 
 OF_A_SERVER = (

@@ -12,31 +12,38 @@ from typing import Any
 from unittest import mock
 
 import peewee
-from PIL import Image
+import PIL.Image
 from playhouse.pool import PooledSqliteDatabase
 
 import pixstore.files
 import pixstore.formats
 import pixstore.ids
 import pixstore.keyring
-import pixstore.models
 import pixstore.proofs
+import pixstore.unit_of_work
 from pixstore.blobs.local import LocalBlobs
 from pixstore.errors import StorageError
-from pixstore.store import ImageStore, UnitOfWork
+from pixstore.models import CurrentVersion, DeadBlob, Image, ImageRow, StoreModels
+from pixstore.reaper import Reaper
+from pixstore.unit_of_work import UnitOfWork
+
+
+def _change_nothing(model: type[peewee.Model], *_: object) -> Any:
+    """Return a query in the place of one that would change rows of *model*."""
+    key = model._meta.primary_key
+    return model.update({key: key}).where(key == "")
 
 
 @contextmanager
 def in_place_overwrite() -> Iterator[None]:
     """A new version is written where the old one lies."""
-    usual_put, usual_new_id = UnitOfWork._put, pixstore.ids.new_blob_id
+    usual_seal, usual_new_id = pixstore.unit_of_work._seal, pixstore.ids.new_blob_id
     names: list[str] = []
 
-    def put(work: UnitOfWork, image_id: str, *rest: Any, **named: Any) -> None:
-        current = work._store._row(image_id)
+    def seal(*rest: Any, current: ImageRow | None = None, **named: Any) -> Any:
         names.append(usual_new_id() if current is None else current.blob_id)
         try:
-            usual_put(work, image_id, *rest, **named)
+            return usual_seal(*rest, current=current, **named)
         finally:
             names.clear()
 
@@ -52,10 +59,10 @@ def in_place_overwrite() -> Iterator[None]:
             os.fsync(file.fileno())
 
     with (
-        mock.patch.object(UnitOfWork, "_put", put),
+        mock.patch.object(pixstore.unit_of_work, "_seal", seal),
         mock.patch.object(pixstore.ids, "new_blob_id", new_blob_id),
         mock.patch.object(LocalBlobs, "put", overwrite),
-        mock.patch.object(UnitOfWork, "_note_dead", return_value=None),
+        mock.patch.object(DeadBlob, "insert_many", classmethod(_change_nothing)),
         mock.patch.object(UnitOfWork, "_abandon", return_value=None),
     ):
         yield
@@ -70,12 +77,12 @@ def delete_on_error() -> Iterator[None]:
         try:
             usual(work)
         except (StorageError, peewee.PeeweeException):
-            for put in work._puts:
-                work._store.blobs.delete(put.fields["blob_id"])
+            for version in work._versions:
+                work._parts.blobs.delete(version.row.blob_id)
                 with suppress(StorageError):
-                    old = work._store._row(put.fields["id"])
+                    old = work._parts.row(version.row.id)
                     if old is not None:
-                        work._store.blobs.delete(old.blob_id)
+                        work._parts.blobs.delete(old.blob_id)
             raise
 
     with mock.patch.object(UnitOfWork, "_commit", commit):
@@ -85,13 +92,21 @@ def delete_on_error() -> Iterator[None]:
 @contextmanager
 def old_blob_first() -> Iterator[None]:
     """The old version is removed before the commit that replaces it."""
-    usual = UnitOfWork._note_dead
+    usual = UnitOfWork._commit
 
-    def note_dead(work: UnitOfWork, blob_id: str) -> None:
-        work._store.blobs.delete(blob_id)
-        usual(work, blob_id)
+    def commit(work: UnitOfWork) -> None:
+        lock_image = work._parts.models.lock_image
 
-    with mock.patch.object(UnitOfWork, "_note_dead", note_dead):
+        def remove_and_lock(image_id: str) -> CurrentVersion | None:
+            current = lock_image(image_id)
+            if current is not None:
+                work._parts.blobs.delete(current.blob_id)
+            return current
+
+        with mock.patch.object(work._parts.models, "lock_image", remove_and_lock):
+            usual(work)
+
+    with mock.patch.object(UnitOfWork, "_commit", commit):
         yield
 
 
@@ -138,23 +153,23 @@ def everything_in_memory() -> Iterator[None]:
 @contextmanager
 def altered_read() -> Iterator[None]:
     """Now and then a read uses the row it saw the time before."""
-    usual = ImageStore._rows
+    usual = StoreModels.read_images
     seen: dict[str, Any] = {}
     count = [0]
 
-    def rows(store: ImageStore, image_ids: Any) -> list[Any]:
-        found = usual(store, image_ids)
+    def read_images(models: StoreModels, image_ids: Any) -> dict[str, Any]:
+        found = usual(models, image_ids)
         count[0] += 1
-        for number, row in enumerate(found):
-            if count[0] % 50 == 0 and row.id in seen:
-                found[number] = seen[row.id]
-            seen[row.id] = row
+        for image_id, row in found.items():
+            if count[0] % 50 == 0 and image_id in seen:
+                found[image_id] = seen[image_id]
+            seen[image_id] = row
         return found
 
     # The old version has to be there still.
     with (
-        mock.patch.object(ImageStore, "_rows", rows),
-        mock.patch.object(ImageStore, "reap", return_value=0),
+        mock.patch.object(StoreModels, "read_images", read_images),
+        mock.patch.object(Reaper, "reap", return_value=0),
     ):
         yield
 
@@ -169,29 +184,20 @@ def no_associated_data() -> Iterator[None]:
 @contextmanager
 def delete_keeps_row() -> Iterator[None]:
     """A delete notes the blob as dead, and forgets to remove the row."""
-
-    def delete_row(work: UnitOfWork, image_id: str) -> None:
-        work._note_dead(work._locked_row(image_id).blob_id)
-
-    with mock.patch.object(UnitOfWork, "_delete_row", delete_row):
+    with mock.patch.object(Image, "delete", classmethod(_change_nothing)):
         yield
 
 
 @contextmanager
 def token_stands_still() -> Iterator[None]:
     """An update may give the token of the version before."""
+    usual = StoreModels.lock_image
 
-    def write_row(work: UnitOfWork, put: Any) -> Any:
-        image = work._store.models.image
-        if put.is_new:
-            return image.create(**put.fields, token=work._store.now())
-        current = work._locked_row(put.fields["id"])
-        work._note_dead(current.blob_id)
-        token = work._store.now()
-        image.update(**put.fields, token=token).where(image.id == current.id).execute()
-        return image(**put.fields, token=token)
+    def lock_image(models: StoreModels, image_id: str) -> CurrentVersion | None:
+        current = usual(models, image_id)
+        return None if current is None else current._replace(token=-1)
 
-    with mock.patch.object(UnitOfWork, "_write_row", write_row):
+    with mock.patch.object(StoreModels, "lock_image", lock_image):
         yield
 
 
@@ -238,7 +244,7 @@ def trusting_decoder() -> Iterator[None]:
     """The size an image announces is not looked at, and what a decoder raises comes through."""
 
     def probe(data: bytes, _max_pixels: int) -> tuple[int, int]:
-        with Image.open(io.BytesIO(data)) as image:
+        with PIL.Image.open(io.BytesIO(data)) as image:
             image.load()
             return image.size
 

@@ -22,9 +22,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pixstore import backup, formats, maintenance, rotation
+from pixstore import formats
 from pixstore.config import DAY
 from pixstore.errors import ImageNotFound, ImageRejected
+from pixstore.maintenance import rotation
+from pixstore.maintenance.backup import backup
+from pixstore.maintenance.check import check
+from pixstore.maintenance.rebuild import rebuild
+from pixstore.maintenance.restore import restore
+from pixstore.maintenance.sweep import sweep
 from pixstore.records import ImageRecord
 from pixstore.store import ImageStore
 from tests.reliability.harness.labelled import label_of, labelled
@@ -182,17 +188,17 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         """The blobs of replaced and deleted images are removed."""
-        self.store.reap()
+        self.store.parts.reaper.reap()
 
     @rule()
     def sweep(self) -> None:
         """Orphans are removed."""
-        maintenance.sweep(self.store, force=True)
+        sweep(self.store, force=True)
 
     @rule(deep=st.booleans(), repair=st.booleans())
     def check(self, deep: bool, repair: bool) -> None:
         """A check counts every image and finds nothing wrong."""
-        report = maintenance.check(self.store, deep=deep, repair=repair and bool(self.images))
+        report = check(self.store, deep=deep, repair=repair and bool(self.images))
         assert report.images == len(self.images)
         assert report.findings == []
 
@@ -215,7 +221,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @rule()
     def re_encrypt(self) -> None:
         """Every image and every title goes under the newest store key."""
-        report = rotation.re_encrypt(self.store, texts=self._seal_titles_again)
+        report = rotation.re_encrypt(self.store, reseal_texts=self._seal_titles_again)
         assert report.failed == {}
 
     @rule()
@@ -228,12 +234,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         for path in self.config.data_dir.glob("pixstore.sqlite*"):
             path.unlink()
         self._open()
-        titles: dict[str, Any] = {}
-        maintenance.rebuild(
-            self.store,
-            restore=lambda found: titles.update({image.image_id: image.details for image in found}),
-        )
-        assert titles.keys() == self.images.keys()
+        report = rebuild(self.store)
+        assert {image.image_id for image in report.images} == self.images.keys()
         for image_id, record in self.store.records(self.images).items():
             assert record.token > self.tokens[image_id]
             self.tokens[image_id] = record.token
@@ -244,14 +246,14 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         """A restored backup is the store it was taken of."""
         self.made += 1
         saved = self.place / f"backup {self.made}"
-        report = backup.backup(self.store, saved)
+        report = backup(self.store, saved)
         assert (report.images, report.missing) == (len(self.images), [])
         master_key = (self.config.data_dir / "master.key").read_bytes()
         self.store.close()
         self.config = replace(self.config, data_dir=self.place / str(self.made))
         self.config.data_dir.mkdir()
         (self.config.data_dir / "master.key").write_bytes(master_key)
-        assert backup.restore(self.config, saved).is_clean
+        assert restore(self.config, saved).is_clean
         self._open()
 
     # --- what is always so
@@ -264,7 +266,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         for image_id, record in records.items():
             assert record.token >= self.tokens[image_id]
         with self.store.connected():
-            assert self.store.models.image.select().count() == len(self.images)
+            assert self.store.parts.models.image.select().count() == len(self.images)
 
     @invariant()
     def titles_open(self) -> None:

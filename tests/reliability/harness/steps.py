@@ -16,6 +16,7 @@ import errno
 import io
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -86,7 +87,8 @@ class Steps:
         self.unseen: list[str] = []
         self._root = os.fspath(root) + "/"
         self._at, self._fault, self._error = at, fault, error
-        self._inside = 0
+        self._inside = threading.local()
+        self._one_at_a_time = threading.RLock()
         self._active = False
         self._patches: list[Any] = []
         self._watching: Any = None
@@ -124,8 +126,12 @@ class Steps:
     # --- one step
 
     def _step(self, name: str, error: Callable[[], BaseException], do: Callable[[], Any]) -> Any:
-        if not self._active or self._inside:
+        if not self._active or self._is_inside():
             return do()
+        with self._one_at_a_time:  # the puts of one unit of work run in several threads
+            return self._counted_step(name, error, do)
+
+    def _counted_step(self, name: str, error: Callable[[], BaseException], do: Callable[[], Any]) -> Any:
         number = len(self.names)
         self.names.append(name)
         is_hit = number == self._at or (
@@ -133,14 +139,18 @@ class Steps:
         )
         if is_hit and self._fault in _BEFORE:
             self._fail(error)
-        self._inside += 1
+        self._inside.depth = 1
         try:
             result = do()
         finally:
-            self._inside -= 1
+            self._inside.depth = 0
         if is_hit:
             self._fail(error)
         return result
+
+    def _is_inside(self) -> bool:
+        """Tell whether this thread is within a counted step."""
+        return bool(getattr(self._inside, "depth", 0))
 
     def _fail(self, error: Callable[[], BaseException]) -> None:
         if self._fault is Fault.KILL:
@@ -215,7 +225,7 @@ class Steps:
         return result
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._active or self._inside or event not in _AUDITED or isinstance(arguments[0], int):
+        if not self._active or self._is_inside() or event not in _AUDITED or isinstance(arguments[0], int):
             return
         path = self._path(arguments[0])
         if path is None or (event == "open" and not (arguments[2] or 0) & _WRITE_FLAGS):

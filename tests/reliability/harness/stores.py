@@ -5,18 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pixstore.models
-from pixstore import maintenance
+import pixstore.database
 from pixstore.config import Config
 from pixstore.errors import ImageNotFound, PixstoreError
+from pixstore.maintenance.check import check
+from pixstore.maintenance.sweep import sweep
 from pixstore.store import ImageStore, clock_ms
 from tests.reliability.harness.labelled import NotLabelled, label_of
 
 
 def quiet_store(directory: Path, *, now: Callable[[], int] = clock_ms, **settings: Any) -> ImageStore:
-    """Return the store in *directory*; it removes replaced images when ``reap`` is called, and not by itself."""
+    """Return the store in *directory*; it removes replaced images when its reaper is told to, and not by itself."""
     store = ImageStore.open(settings_of(directory, **settings), now=now)
-    store.wake_reaper = lambda: None  # type: ignore[method-assign]
+    store.parts.reaper.wake = lambda: None  # type: ignore[method-assign]
     return store
 
 
@@ -65,7 +66,7 @@ def wrong_images(store: ImageStore, expected: Expected) -> list[str]:
         for image_id, allowed in expected.images.items()
         if (shown := shown_label(store, image_id)) not in allowed
     ]
-    image = store.models.image
+    image = store.parts.models.image
     with store.connected():
         others = [row.id for row in image.select(image.id) if row.id not in expected.images]
     if len(others) > expected.at_most:
@@ -89,14 +90,13 @@ def shown_label(store: ImageStore, image_id: str) -> str | None:
 
 
 def _unclean(store: ImageStore) -> list[str]:
-    while store.reap():
-        pass
-    report = maintenance.check(store, deep=True)
+    store.parts.reaper.drain()
+    report = check(store, deep=True)
     found = [
         f"check: {finding.kind}: {finding.message}" for finding in report.findings if finding.kind != "orphan"
     ]
-    maintenance.sweep(store, force=True)
-    found += [f"after sweep: {finding.kind}" for finding in maintenance.check(store).findings]
+    sweep(store, force=True)
+    found += [f"after sweep: {finding.kind}" for finding in check(store).findings]
     unfinished = list((store.config.blobs_path / "unfinished").iterdir())
     return found + [f"after sweep: unfinished {path.name}" for path in unfinished]
 
@@ -108,4 +108,4 @@ def labels_of(store: ImageStore, image_ids: Iterable[str]) -> Mapping[str, str |
 
 def shorten_busy_timeout(seconds: float) -> None:
     """Let stores opened from now on in this process wait only *seconds* for a busy database."""
-    pixstore.models.BUSY_TIMEOUT = seconds  # type: ignore[assignment]
+    pixstore.database.BUSY_TIMEOUT = seconds  # type: ignore[assignment]

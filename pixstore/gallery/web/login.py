@@ -1,14 +1,15 @@
-"""Logging in and out, and the set-up link of the first start."""
+"""Logging in and out."""
 
 from typing import Any
 
 from flask import Blueprint, flash, g, request, url_for
 from werkzeug.wrappers import Response
 
-from pixstore.gallery import accounts, forms, setup_link, throttle
-from pixstore.gallery.access import access, end_login, get_store, log_in, own_path
+from pixstore.gallery import accounts, throttle
 from pixstore.gallery.errors import InvalidInput, TooManyAttempts
-from pixstore.gallery.web import go_to, render
+from pixstore.gallery.web import forms
+from pixstore.gallery.web.access import access, end_login, get_gallery, log_in, own_path
+from pixstore.gallery.web.rendering import go_to, render
 
 blueprint = Blueprint("login", __name__)
 
@@ -27,18 +28,18 @@ def show() -> Response:
 @access(public=True)
 def enter() -> Response:
     """Log in, under a limit on wrong passwords."""
-    store, name, came_from = get_store(), forms.text("name"), own_path(forms.text("next"))
+    gallery, name, came_from = get_gallery(), forms.text("name"), own_path(forms.text("next"))
     try:
-        attempt = throttle.begin(store, name.strip().casefold(), request.remote_addr)
+        attempt = throttle.begin(gallery, name.strip().casefold(), request.remote_addr)
     except TooManyAttempts as error:
         answer = _form(came_from, name=name, error=InvalidInput("password", str(error)), status=429)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
-    user = accounts.authenticate(store, name, forms.text("password"))
+    user = accounts.authenticate(gallery, name, forms.text("password"))
     if user is None:
         wrong = InvalidInput("password", "The name or the password is not right.")
         return _form(came_from, name=name, error=wrong, status=422)
-    throttle.forgive(store, attempt)
+    throttle.forgive(gallery, attempt)
     log_in(user)
     return go_to(came_from or url_for("pictures.index"))
 
@@ -52,27 +53,6 @@ def leave() -> Response:
     answer = go_to(url_for("login.show"))
     answer.headers["Clear-Site-Data"] = '"storage"'
     return answer
-
-
-@blueprint.get("/setup/<token>")
-@access(public=True)
-def setup(token: str) -> Response:
-    """Show the form that makes the owner's account."""
-    setup_link.check(token)
-    return render("setup", token=token)
-
-
-@blueprint.post("/setup/<token>")
-@access(public=True)
-def create_owner(token: str) -> Response:
-    """Make the owner's account and log in."""
-    store, name = get_store(), forms.text("name")
-    try:
-        user = setup_link.create_owner(store, token, name, forms.new_password())
-    except InvalidInput as error:
-        return render("setup", token=token, name=name, error=error, status=422)
-    log_in(user)
-    return go_to(url_for("pictures.index"))
 
 
 def _form(came_from: str | None, *, status: int = 200, **values: Any) -> Response:

@@ -1,7 +1,7 @@
 """What views share: rendering a page or a fragment of it, answering a change, and the words of templates."""
 
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask, flash, g, redirect, render_template, request, url_for
@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response
 
 from pixstore import formats
 from pixstore.gallery import passwords, titles
-from pixstore.gallery.access import get_store, htmx
 from pixstore.gallery.models import User
+from pixstore.gallery.web.access import get_gallery, htmx
 
 RATIOS = (50, 56, 67, 75, 80, 90, 100, 110, 120, 133, 150, 167, 178, 200, 235, 300)
 """Width : height in hundredths, for which the style sheet has a class: pages carry no inline style."""
@@ -60,7 +60,9 @@ def init_app(app: Flask) -> None:
     """Give templates their helpers."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(file_size=file_size, day=day, iso=iso, ratio=ratio_class, sentence=sentence)
+    app.jinja_env.filters.update(
+        file_size=file_size, day=day, iso=iso, local_iso=local_iso, ratio=ratio_class, sentence=sentence
+    )
     app.jinja_env.globals.update(
         MIN_PASSWORD_LENGTH=passwords.MIN_LENGTH,
         MAX_TITLE_LENGTH=titles.MAX_LENGTH,
@@ -84,7 +86,12 @@ def day(ms: int) -> str:
 
 def iso(ms: int) -> str:
     """Return a time in ms as a machine reads it."""
-    return _moment(ms).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"{local_iso(ms)}Z"
+
+
+def local_iso(ms: int) -> str:
+    """Return a time in ms, told by a clock somewhere, as a machine reads it."""
+    return _moment(ms).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def ratio_class(width: int, height: int) -> str:
@@ -106,17 +113,17 @@ def format_label(name: str) -> str:
 
 
 def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 
 def _page_values() -> dict[str, Any]:
     """Return what every page needs: who looks at it, what may be uploaded, and the settings of the scripts in it."""
-    store = get_store()
+    gallery = get_gallery()
     user: User | None = g.get("user")
-    accepted = [name for name in store.config.image_formats if name != "jpeg"]
+    accepted = [name for name in gallery.config.image_formats if name != "jpeg"]
     page_settings = {
-        "imageFormats": store.config.image_formats,
-        "defaultEndpointRoute": request.script_root + store.config.default_endpoint_route,
+        "imageFormats": gallery.config.image_formats,
+        "defaultEndpointRoute": request.script_root + gallery.config.default_endpoint_route,
         "recordUrl": url_for("pictures.records"),
     }
     if user is not None:
@@ -127,11 +134,13 @@ def _page_values() -> dict[str, Any]:
         "htmx_settings": HTMX_SETTINGS,
         "accepted_labels": [format_label(name) for name in accepted],
         "accepted_types": ",".join(formats.MIME_TYPES[name] for name in accepted),
-        "max_image_bytes": store.config.max_image_bytes,
-        "max_image_size": f"{store.config.max_image_bytes / 2**20:.3g} MiB",
+        "max_image_bytes": gallery.config.max_image_bytes,
+        "max_image_size": f"{gallery.config.max_image_bytes / 2**20:.3g} MiB",
     }
 
 
 def _cache_owner(user: User) -> str:
     """Return a name for the browser's cache of *user*: opaque, and different for every server."""
-    return hmac.digest(get_store().secret("pixstore/v1/cache-owner"), user.id.encode(), "sha256").hex()
+    return hmac.digest(
+        get_gallery().store.secret("pixstore/v1/cache-owner"), user.id.encode(), "sha256"
+    ).hex()

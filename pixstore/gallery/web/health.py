@@ -3,7 +3,7 @@
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from pixstore.gallery.access import access, get_store
+from pixstore.gallery.web.access import access, get_gallery
 
 blueprint = Blueprint("health", __name__)
 
@@ -12,7 +12,7 @@ blueprint = Blueprint("health", __name__)
 @access(public=True, bare=True)
 def check() -> Response:
     """Answer 200 if the database answers; the gate's own errors say the rest."""
-    store = get_store()
+    store = get_gallery().store
     with store.connected():
         store.database.execute_sql("SELECT 1")
     return Response("ok\n", mimetype="text/plain")

@@ -18,9 +18,8 @@ from werkzeug.exceptions import BadRequest, Forbidden
 from werkzeug.wrappers import Response
 
 from pixstore.config import Config
-from pixstore.gallery import sessions
+from pixstore.gallery import Gallery, sessions
 from pixstore.gallery.models import User
-from pixstore.store import ImageStore
 
 MAX_FORM_BYTES = 64 * 1024
 """What a form without files may hold; also the allowance for the other fields of one with files."""
@@ -77,10 +76,10 @@ def rule_of(view: object) -> AccessRule:
 # --- who asks
 
 
-def get_store() -> ImageStore:
-    """Return the store of the current application."""
-    store: ImageStore = current_app.extensions["pixstore"]
-    return store
+def get_gallery() -> Gallery:
+    """Return the gallery of the current application."""
+    gallery: Gallery = current_app.extensions["pixstore.gallery"]
+    return gallery
 
 
 def htmx() -> HtmxHeaders:
@@ -100,7 +99,7 @@ def current_user() -> User:
 def log_in(user: User) -> None:
     """Begin a login under a new session id; whatever the browser had before counts no more."""
     end_login()
-    session[_SESSION_ID] = sessions.start(get_store(), user)
+    session[_SESSION_ID] = sessions.start(get_gallery(), user)
     session.permanent = True
 
 
@@ -108,7 +107,7 @@ def end_login() -> None:
     """End the login of this browser, if there is one, and forget everything in its session."""
     session_id = session.get(_SESSION_ID)
     if session_id is not None:
-        sessions.end(get_store(), session_id)
+        sessions.end(get_gallery(), session_id)
     session.clear()
 
 
@@ -158,7 +157,7 @@ def _refuse_unreadable() -> None:
 def _open_connection() -> None:
     if _rule().bare:
         return
-    connection = get_store().connected()
+    connection = get_gallery().store.connected()
     connection.__enter__()
     g.connection = connection
 
@@ -171,7 +170,7 @@ def _close_connection(_: BaseException | None) -> None:
 
 def _recognize() -> None:
     session_id = None if _rule().bare else session.get(_SESSION_ID)
-    g.user = None if session_id is None else sessions.find_user(get_store(), session_id)
+    g.user = None if session_id is None else sessions.find_user(get_gallery(), session_id)
 
 
 def _turn_away() -> Response | None:
@@ -188,7 +187,7 @@ def _turn_away() -> Response | None:
 def _limit_body() -> None:
     body_limit = _rule().body_limit
     if body_limit is not None:
-        request.max_content_length = body_limit(get_store().config)
+        request.max_content_length = body_limit(get_gallery().config)
 
 
 def _rule() -> AccessRule:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from pixstore.gallery import accounts, forms
-from pixstore.gallery.access import access, current_user, get_store
+from pixstore.gallery import accounts
 from pixstore.gallery.errors import InvalidInput
-from pixstore.gallery.web import render
+from pixstore.gallery.web import forms
+from pixstore.gallery.web.access import access, current_user, get_gallery
+from pixstore.gallery.web.rendering import render
 
 blueprint = Blueprint("users", __name__)
 
@@ -27,7 +28,7 @@ def create() -> Response:
     name = forms.text("name")
     is_owner = forms.text("is_owner") == "yes"
     return _after(
-        lambda: accounts.create_user(get_store(), name, forms.new_password(), is_owner=is_owner),
+        lambda: accounts.create_user(get_gallery(), name, forms.new_password(), is_owner=is_owner),
         "The account has been made.",
         name=name,
     )
@@ -37,9 +38,9 @@ def create() -> Response:
 @access(owner_only=True)
 def reset_password(user_id: str) -> Response:
     """Give somebody a new password, and let the account in again."""
-    user = accounts.get_user(user_id)
+    user = accounts.get_user(get_gallery(), user_id)
     return _after(
-        lambda: accounts.set_password(get_store(), user, forms.new_password()),
+        lambda: accounts.set_password(get_gallery(), user, forms.new_password()),
         f"{user.name} has a new password; earlier logins have ended.",
         about=user_id,
     )
@@ -49,9 +50,9 @@ def reset_password(user_id: str) -> Response:
 @access(owner_only=True)
 def disable(user_id: str) -> Response:
     """Keep somebody out."""
-    user = accounts.get_user(user_id)
+    user = accounts.get_user(get_gallery(), user_id)
     return _after(
-        lambda: accounts.disable_user(get_store(), user, by=current_user()),
+        lambda: accounts.disable_user(get_gallery(), user, by=current_user()),
         f"{user.name} cannot log in any more.",
         about=user_id,
     )
@@ -61,9 +62,9 @@ def disable(user_id: str) -> Response:
 @access(owner_only=True)
 def enable(user_id: str) -> Response:
     """Let somebody in again."""
-    user = accounts.get_user(user_id)
+    user = accounts.get_user(get_gallery(), user_id)
     return _after(
-        lambda: accounts.enable_user(get_store(), user), f"{user.name} can log in again.", about=user_id
+        lambda: accounts.enable_user(get_gallery(), user), f"{user.name} can log in again.", about=user_id
     )
 
 
@@ -80,7 +81,7 @@ def _page(*, error: InvalidInput | None = None, **values: object) -> Response:
         "users",
         fragment="users",
         status=200 if error is None else 422,
-        users=accounts.list_users(),
+        users=accounts.list_users(get_gallery()),
         error=error,
         **values,
     )

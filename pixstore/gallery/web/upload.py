@@ -9,13 +9,16 @@ from werkzeug.wrappers import Response
 
 from pixstore.config import Config
 from pixstore.errors import ImageRejected, StorageError
-from pixstore.gallery import albums, forms, pictures
-from pixstore.gallery.access import MAX_FORM_BYTES, access, current_user, get_store
+from pixstore.gallery import albums, pictures
+from pixstore.gallery.albums import AlbumView
 from pixstore.gallery.errors import InvalidInput
-from pixstore.gallery.models import Album, Picture
-from pixstore.gallery.problems import PROBLEMS, status_of
-from pixstore.gallery.views_pictures import chosen_album
-from pixstore.gallery.web import go_to, is_fragment, render
+from pixstore.gallery.pictures import PictureView
+from pixstore.gallery.scopes import Scope
+from pixstore.gallery.web import forms
+from pixstore.gallery.web.access import MAX_FORM_BYTES, access, current_user, get_gallery
+from pixstore.gallery.web.pictures import chosen_album
+from pixstore.gallery.web.problems import PROBLEMS, status_of
+from pixstore.gallery.web.rendering import go_to, is_fragment, render
 
 blueprint = Blueprint("upload", __name__)
 logger = logging.getLogger(__name__)
@@ -33,7 +36,7 @@ class Refusal:
 class Outcome:
     """What became of the files of one form. ``status`` is that of the worst."""
 
-    added: list[Picture] = field(default_factory=list)
+    added: list[PictureView] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     status: int = 200
 
@@ -69,11 +72,11 @@ def send() -> Response:
     return _answer(album, outcome)
 
 
-def _keep(album: Album, file: FileStorage, outcome: Outcome) -> None:
+def _keep(album: AlbumView, file: FileStorage, outcome: Outcome) -> None:
     name = file.filename or ""
     try:
         outcome.added.append(
-            pictures.add_picture(get_store(), current_user(), album, file.read(), file_name=name)
+            pictures.add_picture(get_gallery(), current_user(), album, file.read(), file_name=name)
         )
     except ImageRejected as error:
         outcome.refuse(name, str(error), 422)
@@ -85,21 +88,20 @@ def _keep(album: Album, file: FileStorage, outcome: Outcome) -> None:
         file.close()  # frees the memory: the next file may be as large
 
 
-def _answer(album: Album, outcome: Outcome) -> Response:
+def _answer(album: AlbumView, outcome: Outcome) -> Response:
     count = len(outcome.added)
     if not outcome.refused and not is_fragment():
         added = "1 picture has been added." if count == 1 else f"{count} pictures have been added."
         return go_to(url_for("albums.show", album_dir=album.dir), added)
-    store = get_store()
     return render(
         "uploaded",
         fragment="upload_results",
         # Something was kept: the form was accepted, and the page says what was not.
         status=200 if outcome.added else outcome.status,
-        album=albums.view(store, album),
-        added=pictures.thumbnails(store, outcome.added),
+        album=album,
+        added=outcome.added,
         refused=outcome.refused,
-        context=album.dir,
+        scope=Scope(current_user().id, album),
     )
 
 
@@ -108,6 +110,6 @@ def _form(*, status: int = 200, **values: object) -> Response:
         "upload",
         fragment="upload_form",
         status=status,
-        albums=albums.list_albums(get_store(), current_user()),
+        albums=albums.list_albums(get_gallery(), current_user()),
         **values,
     )

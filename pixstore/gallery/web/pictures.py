@@ -1,15 +1,19 @@
 """The pictures: all of them, one of them, and what can be done with one."""
 
-from flask import Blueprint, jsonify, request, url_for
+from flask import Blueprint, jsonify, request
 from werkzeug.wrappers import Response
 
 from pixstore.config import Config
 from pixstore.errors import ImageRejected
-from pixstore.gallery import albums, forms, pictures
-from pixstore.gallery.access import MAX_FORM_BYTES, access, current_user, get_store
+from pixstore.gallery import albums, pictures
+from pixstore.gallery.albums import AlbumView
 from pixstore.gallery.errors import InvalidInput
-from pixstore.gallery.models import Album, Picture
-from pixstore.gallery.web import go_to, is_fragment, render
+from pixstore.gallery.models import Picture
+from pixstore.gallery.scopes import Scope
+from pixstore.gallery.web import forms
+from pixstore.gallery.web.access import MAX_FORM_BYTES, access, current_user, get_gallery
+from pixstore.gallery.web.links import picture_url, requested_place, requested_scope, scope_url
+from pixstore.gallery.web.rendering import go_to, is_fragment, render
 
 blueprint = Blueprint("pictures", __name__)
 
@@ -22,31 +26,31 @@ def one_file_limit(config: Config) -> int:
 @blueprint.get("/")
 def index() -> Response:
     """Show every picture, newest first."""
-    shown = pictures.page(get_store(), current_user(), before=cursor())
-    return render("pictures", fragment="cards", page=shown, context=None, more_url=url_for("pictures.index"))
+    scope = Scope(current_user().id)
+    shown = pictures.page(get_gallery(), scope, before=requested_place())
+    return render("pictures", fragment="cards", page=shown, scope=scope)
 
 
 @blueprint.get("/pictures/records")
 @access(for_programs=True)
 def records() -> Response:
     """Return the records of images whose proofs have become too old, as JSON."""
-    found = pictures.records(get_store(), current_user(), request.args.getlist("id"))
+    found = pictures.records(get_gallery(), current_user(), request.args.getlist("id"))
     return jsonify(records=[record.to_json(with_meta=False) for record in found])
 
 
 @blueprint.get("/pictures/<picture_id>")
 def show(picture_id: str) -> Response:
-    """Show one picture, among all or among those of the album it was opened from."""
-    return _page(pictures.get_picture(current_user(), picture_id))
+    """Show one picture, in the scope it was opened from."""
+    return _page(_picture(picture_id))
 
 
 @blueprint.post("/pictures/<picture_id>/rename")
 def rename(picture_id: str) -> Response:
     """Give the picture another title."""
-    store, user = get_store(), current_user()
-    picture = pictures.get_picture(user, picture_id)
+    picture = _picture(picture_id)
     try:
-        pictures.rename_picture(store, user, picture, forms.text("title"))
+        pictures.rename_picture(get_gallery(), current_user(), picture, forms.text("title"))
     except InvalidInput as error:
         return _page(picture, open_form="rename", error=error)
     return _changed(picture_id, "The picture has been renamed.")
@@ -55,10 +59,9 @@ def rename(picture_id: str) -> Response:
 @blueprint.post("/pictures/<picture_id>/move")
 def move(picture_id: str) -> Response:
     """Put the picture into another album, which may be new."""
-    store, user = get_store(), current_user()
-    picture = pictures.get_picture(user, picture_id)
+    picture = _picture(picture_id)
     try:
-        pictures.move_picture(store, user, picture, chosen_album())
+        pictures.move_picture(get_gallery(), current_user(), picture, chosen_album())
     except InvalidInput as error:
         return _page(picture, open_form="move", error=error)
     return _changed(picture_id, "The picture has been moved.")
@@ -68,10 +71,10 @@ def move(picture_id: str) -> Response:
 @access(body_limit=one_file_limit)
 def replace(picture_id: str) -> Response:
     """Put another image in the place of the picture."""
-    store, user = get_store(), current_user()
-    picture = pictures.get_picture(user, picture_id)
+    picture = _picture(picture_id)
     try:
-        pictures.replace_picture(store, user, picture, forms.one_file("file").read())
+        data = forms.one_file("file").read()
+        pictures.replace_picture(get_gallery(), current_user(), picture, data)
     except InvalidInput as error:
         return _page(picture, open_form="replace", error=error)
     except ImageRejected as error:
@@ -82,33 +85,24 @@ def replace(picture_id: str) -> Response:
 @blueprint.get("/pictures/<picture_id>/delete")
 def ask_delete(picture_id: str) -> Response:
     """Ask before deleting the picture."""
-    row = pictures.get_picture(current_user(), picture_id)
+    row = _picture(picture_id)
     return render(
         "delete_picture",
         fragment="delete_picture",
-        picture=pictures.original(get_store(), row),
+        picture=pictures.view(get_gallery(), row),
         image_ids=[row.original_id, row.thumbnail_id],
-        context=_context_dir(),
+        scope=requested_scope(),
     )
 
 
 @blueprint.post("/pictures/<picture_id>/delete")
 def delete(picture_id: str) -> Response:
     """Delete the picture."""
-    store, user = get_store(), current_user()
-    pictures.delete_picture(store, user, pictures.get_picture(user, picture_id))
-    context = _context()
-    back = url_for("pictures.index") if context is None else url_for("albums.show", album_dir=context.dir)
-    return go_to(back, "The picture has been deleted.")
+    pictures.delete_picture(get_gallery(), current_user(), _picture(picture_id))
+    return go_to(scope_url(requested_scope()), "The picture has been deleted.")
 
 
-def cursor() -> pictures.Cursor | None:
-    """Return where the page asked for begins."""
-    before = request.args.get("before")
-    return None if before is None else pictures.Cursor.parse(before)
-
-
-def chosen_album() -> Album:
+def chosen_album() -> AlbumView:
     """
     Return the album that the form names: a new one by title, or one of those there are.
 
@@ -116,12 +110,16 @@ def chosen_album() -> Album:
         InvalidInput: If the title is not acceptable.
         NotThere: If it names none of the user's albums.
     """
-    store, user = get_store(), current_user()
+    gallery, user = get_gallery(), current_user()
     if forms.text("new_album").strip():
-        return albums.find_or_create_album(store, user, forms.text("new_album"), field="new_album")
+        return albums.find_or_create_album(gallery, user, forms.text("new_album"), field="new_album")
     if not forms.text("album"):
-        return albums.default_album(user)
-    return albums.get_album(user, forms.text("album"))
+        return albums.default_album(gallery, user)
+    return albums.get_album(gallery, user, forms.text("album"))
+
+
+def _picture(picture_id: str) -> Picture:
+    return pictures.get_picture(get_gallery(), current_user(), picture_id)
 
 
 def _page(
@@ -131,15 +129,16 @@ def _page(
     error: InvalidInput | None = None,
     notice: str | None = None,
 ) -> Response:
-    store, user, context = get_store(), current_user(), _context()
+    gallery, scope = get_gallery(), requested_scope()
     return render(
         "picture",
         fragment="picture",
         status=200 if error is None else 422,
-        picture=pictures.original(store, picture),
-        neighbours=pictures.neighbours(user, picture, album=context),
-        albums=albums.list_albums(store, user),
-        context=None if context is None else context.dir,
+        picture=pictures.view(gallery, picture),
+        facts=pictures.facts_of(gallery, picture),
+        neighbours=pictures.neighbours(gallery, scope, picture),
+        albums=albums.list_albums(gallery, current_user()),
+        scope=scope,
         open_form=open_form,
         error=error,
         notice=notice,
@@ -149,16 +148,5 @@ def _page(
 def _changed(picture_id: str, notice: str) -> Response:
     """Show the changed picture in place, or by a redirect where there is no htmx."""
     if is_fragment():
-        return _page(pictures.get_picture(current_user(), picture_id), notice=notice)
-    return go_to(url_for("pictures.show", picture_id=picture_id, album=_context_dir()), notice)
-
-
-def _context() -> Album | None:
-    """Return the album among whose pictures the user looks, if it is not all of them."""
-    album_dir = request.args.get("album")
-    return None if not album_dir else albums.get_album(current_user(), album_dir)
-
-
-def _context_dir() -> str | None:
-    context = _context()
-    return None if context is None else context.dir
+        return _page(_picture(picture_id), notice=notice)
+    return go_to(picture_url("show", picture_id, requested_scope()), notice)

@@ -11,11 +11,10 @@ A body that breaks off or is wrongly chunked is found out while it is parsed; ea
 import io
 from typing import IO, cast
 
-from flask import current_app
 from htmx_flask.requests import HtmxAwareRequest
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from pixstore.store import ImageStore
+from pixstore.gallery.web.access import get_gallery
 
 
 class BoundedFile(io.BytesIO):
@@ -79,5 +78,4 @@ class GalleryRequest(HtmxAwareRequest):
         filename: str | None = None,  # noqa: ARG002
         content_length: int | None = None,  # noqa: ARG002
     ) -> IO[bytes]:
-        store: ImageStore = current_app.extensions["pixstore"]
-        return BoundedFile(store.config.max_image_bytes + 1)
+        return BoundedFile(get_gallery().config.max_image_bytes + 1)

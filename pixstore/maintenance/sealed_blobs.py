@@ -1,6 +1,5 @@
 """
-Opening blobs without the database: header, key, details, image. Imports ``blobs``, ``blob_format``, ``files``,
-``keyring``.
+Opening blobs without the database: header, key, details, image. Imports ``blobs``, ``blob_format``, ``keyring``.
 
 What ``check``, ``rebuild`` and ``re_encrypt`` have in common.
 """

@@ -14,11 +14,11 @@ from htmx_flask import make_response
 from werkzeug.exceptions import BadHost, HTTPException, SecurityError
 from werkzeug.wrappers import Response
 
+from pixstore.database import translated_errors
 from pixstore.errors import DatabaseUnavailable, ImageNotFound, ImageRejected, StorageError, StorageFull
-from pixstore.gallery.access import htmx
 from pixstore.gallery.errors import GalleryError, InvalidInput, NotThere, TooManyAttempts
-from pixstore.gallery.web import render
-from pixstore.models import translated_errors
+from pixstore.gallery.web.access import htmx
+from pixstore.gallery.web.rendering import render
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, send_from_directory, url_for
 
-from pixstore.gallery.access import access
+from pixstore.gallery.web.access import access
 
 ONE_YEAR = 365 * 24 * 60 * 60
 

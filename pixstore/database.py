@@ -1,0 +1,117 @@
+"""
+Opening a database, bringing its schema up to date, and naming its errors. Imports ``config``, ``errors``, ``files``.
+
+The store's tables are in ``models``. An application may keep tables of its own in the same database, with migrations of
+their own (``apply_migrations``).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import peewee
+from playhouse.db_url import connect as connect_url
+from playhouse.migrations import Runner
+from playhouse.pool import MaxConnectionsExceeded, PooledDatabase, PooledSqliteDatabase
+
+from pixstore.config import Config
+from pixstore.errors import DatabaseUnavailable, StorageFull
+from pixstore.files import locked, make_directory, storage_errors
+
+BUSY_TIMEOUT = 15
+"""Seconds that a write waits for other writers. SQLite's queue is unfair: the longest wait is far above the usual one."""
+
+MAX_CONNECTIONS = 64
+
+_MIGRATION_LOCK = 0x7069787374  # "pixst", the key of PostgreSQL's advisory lock
+
+
+def connect(config: Config) -> peewee.Database:
+    """Return the pooled database that *config* names, as it is; connections are opened when they are needed."""
+    if config.database_url is not None:
+        url = "postgresql+pool" + config.database_url[config.database_url.index("://") :]
+        pool = {"max_connections": MAX_CONNECTIONS, "timeout": BUSY_TIMEOUT}
+        opened: peewee.Database = connect_url(url, unquote_password=True, unquote_user=True, **pool)
+        return opened
+    with storage_errors(f"the database {config.sqlite_path} cannot be used"):
+        make_directory(config.sqlite_path.parent)
+    return PooledSqliteDatabase(
+        str(config.sqlite_path),
+        max_connections=MAX_CONNECTIONS,
+        timeout=BUSY_TIMEOUT,
+        check_same_thread=False,  # the pool lends a connection to one thread at a time, but not always to the same one
+        lock_type="IMMEDIATE",  # a deferred transaction that becomes a write fails at once while another one writes
+        pragmas=[
+            ("journal_mode", "wal"),
+            ("synchronous", "full"),  # with NORMAL, a power cut undoes commits whose old blob is already gone
+            ("foreign_keys", 1),
+            ("secure_delete", 1),
+            ("busy_timeout", BUSY_TIMEOUT * 1000),
+        ],
+    )
+
+
+def close_database(database: peewee.Database) -> None:
+    """Close every connection of the pool."""
+    cast("PooledDatabase", database).close_all()
+
+
+@contextmanager
+def connected(database: peewee.Database) -> Iterator[None]:
+    """Hold one connection for this thread, and name the errors of the block. Inside another ``connected`` it adds nothing."""
+    with translated_errors(), database.connection_context():
+        yield
+
+
+def apply_migrations(database: peewee.Database, directory: Path, table_name: str) -> list[str]:
+    """
+    Bring the schema of *database* up to date from the scripts in *directory*, one process at a time.
+
+    Return the names of the scripts that were applied; *table_name* is the table that remembers them.
+
+    Raises:
+        DatabaseUnavailable: If the database cannot be reached or read.
+    """
+    what = f"the schema of the database {database.database} could not be brought up to date"
+    with translated_errors(), storage_errors(what), _alone(database), database.connection_context():
+        applied: list[str] = Runner(database, str(directory), table_name=table_name).up()
+        return applied
+
+
+@contextmanager
+def _alone(database: peewee.Database) -> Iterator[None]:
+    if isinstance(database, peewee.SqliteDatabase):
+        # Taken before the first connection: switching a new file to WAL fails at once if two processes do it together.
+        with locked(Path(f"{database.database}.lock")):
+            yield
+        return
+    with database.connection_context():
+        database.execute_sql("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        try:
+            yield
+        finally:
+            database.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn a driver's errors about the database itself into errors of this library."""
+    try:
+        yield
+    except (peewee.OperationalError, peewee.InterfaceError, peewee.InternalError) as error:
+        if "full" in str(error) or "No space" in str(error):
+            raise StorageFull(f"there is no room for the database: {error}") from error
+        raise DatabaseUnavailable(f"the database is not available: {error}") from error
+    except MaxConnectionsExceeded as error:
+        raise DatabaseUnavailable("every connection to the database is in use") from error
+    except peewee.DatabaseError as error:
+        # IntegrityError and its kind speak of the data, not of the database.
+        if type(error) is not peewee.DatabaseError:
+            raise
+        raise DatabaseUnavailable(f"the database is damaged: {error}") from error
+
+
+def lock_rows(query: Any, database: peewee.Database) -> Any:
+    """Return *query* so that it locks its rows. SQLite's write transaction is one lock already, so there it is unchanged."""
+    return query.for_update() if database.for_update else query

@@ -1,0 +1,33 @@
+"""The set-up link of the first start, which makes the owner's account."""
+
+from flask import Blueprint, url_for
+from werkzeug.wrappers import Response
+
+from pixstore.gallery import setup_link
+from pixstore.gallery.errors import InvalidInput
+from pixstore.gallery.web import forms
+from pixstore.gallery.web.access import access, get_gallery, log_in
+from pixstore.gallery.web.rendering import go_to, render
+
+blueprint = Blueprint("setup", __name__)
+
+
+@blueprint.get("/setup/<token>")
+@access(public=True)
+def show(token: str) -> Response:
+    """Show the form that makes the owner's account."""
+    setup_link.check(get_gallery(), token)
+    return render("setup", token=token)
+
+
+@blueprint.post("/setup/<token>")
+@access(public=True)
+def create_owner(token: str) -> Response:
+    """Make the owner's account and log in."""
+    gallery, name = get_gallery(), forms.text("name")
+    try:
+        user = setup_link.create_owner(gallery, token, name, forms.new_password())
+    except InvalidInput as error:
+        return render("setup", token=token, name=name, error=error, status=422)
+    log_in(user)
+    return go_to(url_for("pictures.index"))

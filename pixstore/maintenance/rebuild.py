@@ -1,0 +1,114 @@
+"""
+Bringing a store back whose database was lost: from blobs, keyring and master key alone. Imports ``store``, ``sealed_blobs``.
+
+Every blob repeats in its header what the database knew of it. Of several blobs of one image the newest whose image opens
+wins.
+"""
+
+from typing import NamedTuple
+
+from peewee import chunked
+
+from pixstore.database import connected
+from pixstore.details import Details
+from pixstore.errors import PixstoreError
+from pixstore.maintenance import Progress, no_progress
+from pixstore.maintenance.findings import Finding
+from pixstore.maintenance.sealed_blobs import SealedBlob, open_sealed, unseal_image
+from pixstore.parts import StoreParts
+from pixstore.store import ImageStore
+
+BATCH = 500
+TOKEN_MARGIN = 60_000
+"""The token of a rebuilt record lies so far (ms) beyond every token that clients can have seen."""
+
+
+class DatabaseInUse(PixstoreError):
+    """The database holds images, so it was not lost."""
+
+
+class RebuiltImage(NamedTuple):
+    """An image that is back, with the details its blob held."""
+
+    image_id: str
+    details: Details
+
+
+class RebuildReport(NamedTuple):
+    """The images that are back, and the blobs that could not be opened, each with the reason."""
+
+    images: list[RebuiltImage]
+    unreadable: list[Finding]
+
+
+class _Candidate(NamedTuple):
+    """A blob that may hold the current version of its image."""
+
+    written_at: int
+    blob_id: str
+
+
+def rebuild(store: ImageStore, *, merge: bool = False, progress: Progress = no_progress) -> RebuildReport:
+    """
+    Bring back every record of a lost database.
+
+    Raises:
+        DatabaseInUse: If the database holds images, so that it was not lost. With *merge*, what it lacks is added all the
+            same: so a rebuild that was interrupted goes on.
+    """
+    parts = store.parts
+    with connected(parts.database):
+        if not merge and parts.models.image.select().exists():
+            raise DatabaseInUse(
+                "the database holds images, and rebuilding is for a lost one: move it away first, "
+                "or merge, if this goes on with a rebuild that was interrupted"
+            )
+    unreadable: list[Finding] = []
+    candidates = _candidates(parts, unreadable, progress)
+    newest = max((blobs[0].written_at for blobs in candidates.values()), default=0)
+    token = max(parts.now(), newest) + TOKEN_MARGIN
+    rebuilt: list[RebuiltImage] = []
+    for batch in chunked(candidates.values(), BATCH):
+        chosen = [
+            sealed for blobs in batch if (sealed := _newest_sound(parts, blobs, unreadable)) is not None
+        ]
+        with connected(parts.database), parts.database.atomic():
+            for sealed in chosen:
+                row = parts.models.image.insert(**sealed.row_fields, token=token)
+                row.on_conflict_ignore().execute()
+        rebuilt += [RebuiltImage(sealed.header.head.image_id, sealed.details) for sealed in chosen]
+    return RebuildReport(rebuilt, unreadable)
+
+
+def _candidates(
+    parts: StoreParts, unreadable: list[Finding], progress: Progress
+) -> dict[str, list[_Candidate]]:
+    """Return the blobs of every image id, newest first. Those that do not open are added to *unreadable*."""
+    dead_blob = parts.models.dead_blob
+    with connected(parts.database):
+        dead = {row.blob_id for row in dead_blob.select()}
+    blob_ids = [blob.blob_id for blob in parts.blobs.blobs() if blob.blob_id not in dead]
+    found: dict[str, list[_Candidate]] = {}
+    for done, blob_id in enumerate(blob_ids, start=1):
+        try:
+            head = open_sealed(parts.blobs, blob_id, parts.keyring.latest()).header.head
+            found.setdefault(head.image_id, []).append(_Candidate(head.written_at, blob_id))
+        except PixstoreError as error:
+            unreadable.append(Finding("unreadable", None, blob_id, str(error)))
+        progress(done, len(blob_ids))
+    for blobs in found.values():
+        blobs.sort(reverse=True)
+    return found
+
+
+def _newest_sound(parts: StoreParts, blobs: list[_Candidate], unreadable: list[Finding]) -> SealedBlob | None:
+    """Return the first of *blobs* whose image opens."""
+    for _, blob_id in blobs:
+        sealed = open_sealed(parts.blobs, blob_id, parts.keyring.latest())
+        try:
+            unseal_image(parts.blobs, sealed)
+        except PixstoreError as error:
+            unreadable.append(Finding("damaged", sealed.header.head.image_id, blob_id, str(error)))
+            continue
+        return sealed
+    return None
