@@ -89,7 +89,7 @@ class Pages:
 
     @contextlib.contextmanager
     def returning(self) -> Iterator[Page]:
-        """Open a page for who has been here before."""
+        """Open a page in the browser of a returning visitor, whose cache is full."""
         page = self._returning.new_page()
         page.goto(self._origin)
         yield page
@@ -97,11 +97,11 @@ class Pages:
 
     @contextlib.contextmanager
     def new(self, origin: str | None = None) -> Iterator[Page]:
-        """Open a page for who comes for the first time."""
+        """Open a page in the browser of a new visitor, whose cache is empty."""
         context = self._browser.new_context()
         page = context.new_page()
         page.goto(origin or self._origin)
-        # Compiled and connected: what is timed is the pictures, not the delivery of the program.
+        # Load the modules and connect first: only the pictures are timed.
         page.evaluate("() => Promise.all([import('/npm.js'), import('/static/pixstore/index.js')])")
         yield page
         context.close()

@@ -1,4 +1,4 @@
-"""A proxy that adds a round trip: every byte arrives later, none is held up by another, and a connection takes one trip more."""
+"""A proxy that delays: every byte arrives later, without holding up others, and connecting takes one round trip more."""
 
 import asyncio
 import concurrent.futures
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def delayed(port: int, round_trip: float) -> Iterator[int]:
-    """Offer what listens on *port* on another port, *round_trip* seconds further away."""
+    """Offer the server on *port* on another port, *round_trip* seconds further away."""
     started: concurrent.futures.Future[tuple[int, Callable[[], object]]] = concurrent.futures.Future()
     thread = threading.Thread(target=asyncio.run, args=[_offer(_Proxy(port, round_trip / 2), started)])
     thread.start()

@@ -1,6 +1,6 @@
-// Runs in the page: the three sides of the comparison behind the same few functions, and what is timed.
+// Runs in the page: the three sides of the comparison behind the same few functions, and the functions that time them.
 //
-//   npm    npm's frontend        ours   static/pixstore/        floor  one IndexedDB get for each image, and nothing else
+//   npm    npm's frontend        ours   static/pixstore/        floor  only one IndexedDB get for each image
 
 const OPTIONS = {
   imageFormats: ['png', 'webp', 'jpg', 'jpeg'],
@@ -63,12 +63,12 @@ export function atOnce(name, records, read) {
   })
 }
 
-/** Shows all images at once, and tells how long until the last is seen, and each task of the main thread over 50 ms. */
+/** Shows all images at once. Returns how long that took, and every task of the main thread over 50 ms. */
 export async function showAll(name, records) {
   const side = await SIDES[name]()
   const tasks = []
   const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries()))
-  await pause(200) // what loading the page took is not counted
+  await pause(200) // do not count the loading of the page
   observer.observe({ type: 'longtask' })
   const start = performance.now()
   await Promise.all(records.map(side.show))

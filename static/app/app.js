@@ -1,28 +1,31 @@
 /**
- * What the gallery's pages do beyond links and forms. Everything works without this file but showing the pictures.
+ * What the gallery's pages do beyond links and forms. Without this file everything works, except that pictures are not
+ * shown.
  *
- * The browser module configures itself from <meta name="pixstore">; htmx sends the forms that carry hx-… attributes.
+ * The browser module configures itself from <meta name="pixstore">; htmx sends the forms that have hx-… attributes.
  */
 import { clearCache } from '../pixstore/index.js'
+import { reloadPagesFromBfcache } from './bfcache.js'
 import { watchDialog } from './dialog.js'
 import { keepFocus } from './focus.js'
-import { watchDeletions } from './forget.js'
-import { refreshKeptPages } from './kept.js'
-import { watchReplies } from './replies.js'
+import { forgetDeletedImages } from './forget.js'
+import { watchHtmxEvents } from './htmx-events.js'
+import { keepRetryFromFollowingLinks } from './retry.js'
 import { showStorage } from './storage.js'
 import { enhanceUpload } from './upload.js'
 import { watchViewer } from './viewer.js'
 
 const settings = JSON.parse(document.querySelector('meta[name="pixstore"]')?.getAttribute('content') ?? '{}')
 
-// Nobody is logged in (any more): nothing of anybody's pictures stays in this browser.
+// Nobody is logged in, so nobody's pictures may stay in this browser.
 if (!settings.cacheOwner) clearCache()
 
-refreshKeptPages()
-watchReplies()
+reloadPagesFromBfcache()
+watchHtmxEvents()
 watchDialog()
-watchDeletions()
+forgetDeletedImages()
 watchViewer()
+keepRetryFromFollowingLinks()
 keepFocus()
 
 const form = document.querySelector('form#upload')

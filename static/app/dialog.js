@@ -1,5 +1,6 @@
 /**
- * Questions before something is deleted. Without this they are pages of their own; here the same form comes in a dialog.
+ * Shows the question before something is deleted in a dialog. Without this script it is a page of its own, with the same
+ * form.
  */
 
 export function watchDialog() {
@@ -10,8 +11,8 @@ export function watchDialog() {
   })
   dialog.addEventListener('click', (event) => {
     const isBackdrop = event.target === dialog
-    const isRefusal = event.target instanceof Element && event.target.closest('[data-close]')
-    if (!isBackdrop && !isRefusal) return
+    const isCancel = event.target instanceof Element && event.target.closest('[data-close]')
+    if (!isBackdrop && !isCancel) return
     event.preventDefault()
     dialog.close()
   })

@@ -1,17 +1,17 @@
 /**
- * Keeps the keyboard's place when htmx puts something new where the focus was: at the field that was not accepted, at the
- * first of the pictures that were added, or at the new part itself.
+ * Keeps the keyboard's place when htmx replaces the part of the page that had the focus. The focus goes to the field that
+ * was not accepted, or to the first picture that was added, or else to the new part itself.
  */
 
 export function keepFocus() {
-  let isOwed = false
+  let focusIsLost = false
   document.body.addEventListener('htmx:beforeSwap', (event) => {
     const { target } = /** @type {CustomEvent} */ (event).detail
-    isOwed = target instanceof Element && target.contains(document.activeElement)
+    focusIsLost = target instanceof Element && target.contains(document.activeElement)
   })
   document.body.addEventListener('htmx:load', (event) => {
-    if (!isOwed || !(event.target instanceof HTMLElement)) return
-    isOwed = false
+    if (!focusIsLost || !(event.target instanceof HTMLElement)) return
+    focusIsLost = false
     if (document.activeElement === document.body || !document.activeElement) focusInto(event.target)
   })
 }

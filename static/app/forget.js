@@ -1,10 +1,10 @@
 /**
- * What is deleted on the server leaves the cache of this browser before it goes: a form, or the choice made in it, names the
- * images in `data-forget`, or "*" for all that are cached.
+ * Before images are deleted on the server, removes them from the cache of this browser. `data-forget` names them, or "*"
+ * for the whole cache; it stands on the form, or on the option chosen in it.
  */
 import { clearCache, deleteCachedImage } from '../pixstore/index.js'
 
-export function watchDeletions() {
+export function forgetDeletedImages() {
   document.addEventListener('submit', async (event) => {
     const form = event.target
     if (!(form instanceof HTMLFormElement)) return

@@ -1,10 +1,10 @@
-/** How much of the pictures this browser keeps, and a button that drops it. */
+/** Shows how many pictures this browser has cached, and a button that clears the cache. */
 import { cacheUsage, clearCache } from '../pixstore/index.js'
 
 /** @param {HTMLElement} panel */
 export async function showStorage(panel) {
-  const words = document.createElement('p')
-  words.setAttribute('role', 'status')
+  const status = document.createElement('p')
+  status.setAttribute('role', 'status')
   const button = document.createElement('button')
   button.type = 'button'
   button.className = 'button'
@@ -15,11 +15,11 @@ export async function showStorage(panel) {
     await refresh()
   })
   await refresh()
-  panel.replaceChildren(words, button)
+  panel.replaceChildren(status, button)
 
   async function refresh() {
     const usage = await cacheUsage()
-    words.textContent = usage ? describe(usage) : 'This browser keeps no pictures.'
+    status.textContent = usage ? describe(usage) : 'This browser keeps no pictures.'
     button.disabled = !usage?.images
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The upload form, one request for each file: progress and result stand beside its name, and one refused file holds up no
- * other. Files may also be dropped or pasted. Without this script the form sends them all at once.
+ * Sends each file of the upload form in a request of its own: its progress and its result appear beside its name, and a
+ * refused file does not stop the others. Files can also be dropped or pasted. Without this script the form sends them all
+ * in one request.
  */
 
 const AT_ONCE = 2
@@ -9,15 +10,15 @@ const AT_ONCE = 2
 export function enhanceUpload(form) {
   const input = form.querySelector('input[type=file]')
   const button = form.querySelector('button')
-  const drop = form.querySelector('.drop')
+  const dropZone = form.querySelector('.drop')
   const results = document.getElementById('upload-results')
   const status = document.getElementById('upload-status')
-  if (!(input instanceof HTMLInputElement) || !button || !drop || !results || !status) return
+  if (!(input instanceof HTMLInputElement) || !button || !dropZone || !results || !status) return
 
-  drop.classList.add('live')
-  drop.querySelector('.drop-hint')?.removeAttribute('hidden')
+  dropZone.classList.add('live')
+  dropZone.querySelector('.drop-hint')?.removeAttribute('hidden')
   input.addEventListener('change', () => describeChoice(form, input))
-  takeDropped(drop, (files) => choose(input, files))
+  takeDropped(dropZone, (files) => choose(input, files))
   document.addEventListener('paste', (event) => {
     const files = event.clipboardData?.files
     if (files?.length) choose(input, files)
@@ -28,34 +29,34 @@ export function enhanceUpload(form) {
     const fields = new FormData(form)
     fields.delete(input.name)
     button.disabled = true
-    const stay = new AbortController()
-    addEventListener('beforeunload', (leaving) => leaving.preventDefault(), stay)
+    const sending = new AbortController()
+    addEventListener('beforeunload', (leaving) => leaving.preventDefault(), sending)
     input.value = ''
     await sendAll(files, (file) => send(form, fields, input.name, file, addRow(results, file)), status)
-    stay.abort()
+    sending.abort()
     button.disabled = false
     describeChoice(form, input)
   })
 }
 
 /**
- * @param {Element} drop
+ * @param {Element} dropZone
  * @param {(files: FileList) => void} take
  */
-function takeDropped(drop, take) {
-  // A file dropped beside the field must not replace the page.
+function takeDropped(dropZone, take) {
+  // Without this, the browser would open a file that is dropped beside the field, in place of the page.
   for (const type of ['dragover', 'drop']) document.addEventListener(type, (event) => event.preventDefault())
-  drop.addEventListener('dragover', () => drop.classList.add('over'))
-  drop.addEventListener('dragleave', () => drop.classList.remove('over'))
-  drop.addEventListener('drop', (event) => {
-    drop.classList.remove('over')
+  dropZone.addEventListener('dragover', () => dropZone.classList.add('over'))
+  dropZone.addEventListener('dragleave', () => dropZone.classList.remove('over'))
+  dropZone.addEventListener('drop', (event) => {
+    dropZone.classList.remove('over')
     const files = /** @type {DragEvent} */ (event).dataTransfer?.files
     if (files?.length) take(files)
   })
 }
 
 /**
- * Adds `files` to those chosen already.
+ * Adds `files` to the files that are already chosen.
  * @param {HTMLInputElement} input
  * @param {FileList} files
  */
@@ -72,33 +73,33 @@ function choose(input, files) {
  */
 function describeChoice(form, input) {
   const count = input.files?.length ?? 0
-  const words = count === 1 ? '1 picture' : `${count} pictures`
+  const pictures = count === 1 ? '1 picture' : `${count} pictures`
   const label = form.querySelector('.drop-label')
   const button = form.querySelector('button')
-  if (label) label.textContent = count ? `${words} chosen` : 'Choose pictures'
-  if (button) button.textContent = count ? `Add ${words}` : 'Add'
+  if (label) label.textContent = count ? `${pictures} chosen` : 'Choose pictures'
+  if (button) button.textContent = count ? `Add ${pictures}` : 'Add'
 }
 
 /**
- * Sends all, a few at a time, in their order.
+ * Sends all files in their order, a few at a time.
  * @param {File[]} files
  * @param {(file: File) => Promise<boolean>} sendOne
  * @param {HTMLElement} status
  */
 async function sendAll(files, sendOne, status) {
   let [next, added, done] = [0, 0, 0]
-  const tell = () => {
-    const isOver = done === files.length
-    status.textContent = isOver ? `${added} added, ${done - added} refused.` : `Adding ${done + 1} of ${files.length} …`
+  const showStatus = () => {
+    const isDone = done === files.length
+    status.textContent = isDone ? `${added} added, ${done - added} refused.` : `Adding ${done + 1} of ${files.length} …`
   }
   const work = async () => {
     for (let file = files[next++]; file; file = files[next++]) {
       if (await sendOne(file)) added += 1
       done += 1
-      tell()
+      showStatus()
     }
   }
-  tell()
+  showStatus()
   await Promise.all(Array.from({ length: AT_ONCE }, work))
 }
 
@@ -114,7 +115,7 @@ function addRow(results, file) {
 }
 
 /**
- * Sends one file, and puts what the server says of it in the place of its row.
+ * Sends one file and replaces its row by the server's answer.
  * @param {HTMLFormElement} form
  * @param {FormData} fields  the other fields of the form
  * @param {string} name  of the field
@@ -162,11 +163,12 @@ function refuse(row, file, reason) {
 }
 
 /**
- * Posts as htmx does, so that the answer is a fragment. Not with fetch(), which tells nothing of its progress.
+ * Posts as htmx does, so that the answer is a fragment. Uses XMLHttpRequest, because fetch() does not report upload
+ * progress.
  * @param {string} url
  * @param {FormData} body
  * @param {(share: number) => void} onProgress
- * @returns {Promise<XMLHttpRequest | null>}  null where no answer came
+ * @returns {Promise<XMLHttpRequest | null>}  null if no answer came
  */
 function post(url, body, onProgress) {
   return new Promise((resolve) => {

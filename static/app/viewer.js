@@ -20,7 +20,7 @@ export function watchViewer() {
 }
 
 /**
- * The button is of no use without this script, so it is hidden until it runs.
+ * Shows the download button. It does not work without this script, so the page hides it at first.
  * @param {ParentNode} part
  */
 function showDownload(part) {
@@ -50,7 +50,7 @@ function save(blob, name) {
   link.href = URL.createObjectURL(blob)
   link.download = name
   link.click()
-  // The browser reads it after the click; a minute is more than it takes to begin.
+  // The browser begins to read the file after the click; a minute later it has long begun.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
 }
 

@@ -1,20 +1,24 @@
 /**
- * The pictures this browser already has: when they are read, written and evicted, and whose they are. Imports store,
- * connection and errors.
+ * The pictures this browser already has: when they are read, written and evicted, and whose they are. Imports
+ * cache-database, database-connection, errors and pending-writes.
  *
- * - A failing cache is a miss, never an error for the picture. Only where somebody relies on something being gone
- *   (`delete`, `clear`) or asks about it (`has`, `usage`) does a failure show.
- * - Lookups of one tick share one transaction. Writes that come at about the same time share one. Times of use are noted
- *   later, many at once, and beside the bytes, so that they neither wait for bytes nor let them wait.
- * - The cache belongs to one owner. Its epoch changes when it is emptied or taken over; a page that knows another epoch has
- *   been overtaken (by a logout in another tab, say) and keeps its hands off: it reads nothing and writes nothing.
+ * - A failing cache is a miss, never an error for the picture. Only callers that rely on something being gone (`delete`,
+ *   `clear`) or that ask about the cache itself (`has`, `usage`) are told of a failure.
+ * - Lookups of one tick share one transaction. Writes at about the same time share one. Times of use are noted later, many
+ *   at once and in a store of their own, so that they do not wait for bytes and bytes do not wait for them.
+ * - The cache belongs to one owner. A new epoch begins whenever it is emptied or taken over. A page belongs to the epoch
+ *   that it found or began. When it finds another one later (somebody has logged out in another tab, say), it has been
+ *   overtaken: from then on it reads nothing and writes nothing.
  */
-import { nameOf, within } from './connection.js'
+import { CacheDatabase } from './cache-database.js'
+import { errorName, withDeadline } from './database-connection.js'
 import { PixstoreError } from './errors.js'
-import { ImageStore } from './store.js'
+import { PendingEntries, PendingUses } from './pending-writes.js'
 
-/** @typedef {import('./store.js').Entry} Entry */
-/** @typedef {import('./store.js').Totals} Totals */
+/** @typedef {import('./cache-database.js').Entry} Entry */
+/** @typedef {import('./cache-database.js').ImageRow} ImageRow */
+/** @typedef {import('./cache-database.js').Totals} Totals */
+/** @template T @typedef {import('./cache-database.js').Found<T>} Found */
 /** @typedef {{ id: string, token: number, answer: (bytes: Blob | undefined) => void }} Lookup */
 
 /**
@@ -28,59 +32,39 @@ import { ImageStore } from './store.js'
  * @property {number} cleanupBatch  how many images more than needed are evicted at once
  */
 
-/** A picture waits no longer for its cached bytes than this; then it is fetched, and for a while the cache left alone. */
+/** A picture waits this long for its cached bytes. Then it is fetched, and for a while nothing is looked up. */
 const READ_DEADLINE = 2000
 const REST_WHEN_SLOW = 30_000
 
-/** Writing waits until no picture has come for a while, so that it holds up none; but not for long, nor for many bytes. */
-const WRITE_DELAY = 40
-const LONGEST_WRITE_DELAY = 500
-const MANY_BYTES_WAITING = 8 * 2 ** 20
-const MOST_BYTES_WAITING = 64 * 2 ** 20
-/** After a write for which there was no room, the first time; twice as long each time until one succeeds. */
+/** After a write that failed for lack of space, nothing is written for this long; after each further one twice as long. */
 const REST_WHEN_FULL = 2000
 
-const USES_DELAY = 1000
-/** A use within this time of the last one noted is not noted again. */
-const USE_GRAIN = 60_000
-
-/** Of what the browser grants this origin, so much stays free. */
+/** This share of what the browser grants the origin stays free. */
 const QUOTA_RESERVE = 0.1
 const ESTIMATE_LIFETIME = 30_000
 
 export class ImageCache {
   #options
-  #store
+  #database
+  #pendingEntries = new PendingEntries((entries) => this.#write(entries))
+  #pendingUses = new PendingUses((uses) => this.#writeUses(uses))
 
-  /** @type {string | undefined} the epoch this page belongs to; undefined before the first contact */
-  #epoch
-  #overtaken = false
-  #closed = false
+  /** The epoch this page belongs to, and whether it is over; null until the page has found it or begun one.
+   * @type {{ id: string, isOver: boolean } | null} */
+  #epoch = null
+  /** @type {Lookup[]} */
+  #lookups = []
+  #isClosed = false
   #slowUntil = 0
   #fullUntil = 0
   #restWhenFull = REST_WHEN_FULL
-
-  /** @type {Lookup[]} */
-  #lookups = []
-  /** @type {Map<string, Entry>} */
-  #unwritten = new Map()
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #writeTimer
-  /** When the first of what waits to be written came. */
-  #waitingSince = 0
-  /** @type {Promise<void>} */
-  #writing = Promise.resolve()
-  /** @type {Map<string, number>} */
-  #usesToNote = new Map()
-  /** @type {Map<string, number>} */
-  #usesNoted = new Map()
   /** @type {{ at: number, room: number } | undefined} */
   #estimate
 
   /** @param {CacheOptions} options */
   constructor(options) {
     this.#options = options
-    this.#store = new ImageStore(options.name, options.version, options.imageStore)
+    this.#database = new CacheDatabase(options.name, options.version, options.imageStore)
     addEventListener('pagehide', this.#flush)
   }
 
@@ -91,65 +75,32 @@ export class ImageCache {
    * @returns {Promise<Blob | undefined>}
    */
   find(id, token) {
-    const unwritten = this.#unwritten.get(id)
-    if (unwritten?.token === token) return Promise.resolve(unwritten.bytes)
-    if (this.#overtaken || this.#closed || Date.now() < this.#slowUntil) return Promise.resolve(undefined)
+    const pending = this.#pendingEntries.find(id, token)
+    if (pending) return Promise.resolve(pending.bytes)
+    if (this.#epoch?.isOver || this.#isClosed || Date.now() < this.#slowUntil) return Promise.resolve(undefined)
     return new Promise((answer) => {
-      if (this.#lookups.push({ id, token, answer }) === 1) queueMicrotask(() => this.#look())
+      if (this.#lookups.push({ id, token, answer }) === 1) queueMicrotask(() => this.#lookUp())
     })
   }
 
   /**
-   * Keeps an image, soon.
+   * Caches an image, soon.
    * @param {Entry} entry
    */
   add(entry) {
-    if (this.#overtaken || this.#closed || Date.now() < this.#fullUntil) return
-    let waiting = entry.bytes.size
-    if (waiting > this.#options.byteLimit) return
-    for (const { bytes } of this.#unwritten.values()) waiting += bytes.size
-    if (waiting > MOST_BYTES_WAITING) return
-    this.#unwritten.set(entry.id, entry)
-    this.#writeSoon(waiting > MANY_BYTES_WAITING ? 0 : WRITE_DELAY)
+    if (this.#epoch?.isOver || this.#isClosed || Date.now() < this.#fullUntil) return
+    if (entry.bytes.size <= this.#options.byteLimit) this.#pendingEntries.add(entry)
   }
 
-  /** @param {number} delay */
-  #writeSoon(delay) {
-    const now = Date.now()
-    if (this.#writeTimer === undefined) this.#waitingSince = now
-    clearTimeout(this.#writeTimer)
-    const left = this.#waitingSince + LONGEST_WRITE_DELAY - now
-    this.#writeTimer = setTimeout(() => this.settled(), Math.min(delay, left))
-  }
-
-  /** Resolves when what has been added is written, or given up. */
-  settled() {
-    clearTimeout(this.#writeTimer)
-    this.#writeTimer = undefined
-    this.#writing = this.#writing.then(() => this.#write())
-    return this.#writing
-  }
-
-  /** Makes the cache this owner's at once, emptied if it was another's. Never fails. */
+  /** Makes the cache this owner's now, and empties it if it was another's. Never fails. */
   async claim() {
     try {
-      if (await this.#isMine()) return
-      const owner = await this.#options.owner
-      const about = await this.#store.startEpoch(owner, newEpoch(), (found) => found.owner === owner)
-      this.#epoch ??= about.epoch
+      if (await this.#findEpoch()) return
+      const id = await this.#database.claim(await this.#options.owner, newEpoch())
+      this.#epoch ??= { id, isOver: false }
     } catch {
-      // Where there is no cache, there is nobody else's in it either.
+      // If there is no cache, nobody else's pictures are in it either.
     }
-  }
-
-  /** Whether the cache is, or was when this page first looked, its owner's. */
-  async #isMine() {
-    if (this.#epoch === undefined) {
-      const owner = await this.#options.owner
-      const about = await this.#store.about()
-      if (about.owner === owner) this.#epoch ??= about.epoch
-    }
-    return this.#epoch !== undefined
   }
 
   /**
@@ -160,7 +111,7 @@ export class ImageCache {
     try {
       await this.delete(id)
     } catch {
-      // It will be found unusable again, and fetched again.
+      // The next lookup finds it unusable again, and the image is fetched again.
     }
   }
 
@@ -169,16 +120,16 @@ export class ImageCache {
    * @param {string} id
    */
   async delete(id) {
-    const unwritten = this.#unwritten.delete(id)
-    await this.#writing
-    const written = await this.#asked(() => this.#store.delete(id))
-    return written || unwritten
+    const wasPending = this.#pendingEntries.delete(id)
+    await this.#pendingEntries.writeUnderWay()
+    const wasWritten = await this.#reportingFailure(() => this.#database.delete(id))
+    return wasWritten || wasPending
   }
 
   /** @param {string} id */
   async has(id) {
-    await this.settled()
-    return await this.#asked(async () => this.#store.has(id, await this.#belongs())) ?? false
+    await this.#pendingEntries.flush()
+    return await this.#reportingFailure(() => this.#withinEpoch(() => this.#database.has(id))) ?? false
   }
 
   /**
@@ -186,42 +137,43 @@ export class ImageCache {
    * @returns {Promise<Totals>}
    */
   async usage() {
-    await this.settled()
-    return await this.#asked(async () => this.#store.totals(await this.#belongs())) ?? { images: 0, bytes: 0 }
+    await this.#pendingEntries.flush()
+    const totals = await this.#reportingFailure(() => this.#withinEpoch(() => this.#database.totals()))
+    return totals ?? { images: 0, bytes: 0 }
   }
 
-  /** Removes every image, also where the database cannot be read any more. This page may fill the cache again. */
+  /** Removes every image, even if the database cannot be read any more. This page may fill the cache again. */
   async clear() {
-    this.#unwritten.clear()
-    this.#usesToNote.clear()
-    this.#usesNoted.clear()
-    await this.#writing
-    await this.#asked(async () => {
+    this.#pendingEntries.clear()
+    this.#pendingUses.clear()
+    await this.#pendingEntries.writeUnderWay()
+    await this.#reportingFailure(async () => {
       try {
-        this.#epoch = (await this.#store.startEpoch(await this.#options.owner, newEpoch(), () => false)).epoch
+        const id = await this.#database.clear(await this.#options.owner, newEpoch())
+        this.#epoch = { id, isOver: false }
       } catch {
-        await this.#store.destroy()
-        this.#epoch = undefined
+        await this.#database.destroy()
+        this.#epoch = null
       }
-      this.#overtaken = false
     })
   }
 
-  /** Writes what waits, then closes for good. */
+  /** Writes everything that is pending, then closes for good. */
   close() {
     this.#flush()
-    this.#closed = true
+    this.#isClosed = true
     removeEventListener('pagehide', this.#flush)
-    this.#writing.then(() => this.#store.close())
+    this.#pendingEntries.writeUnderWay().then(() => this.#database.close())
   }
 
   /**
-   * What somebody asks of the cache itself, and must be told about. Undefined: there is no storage, so nothing in it.
+   * Does something that a caller asks of the cache itself, so that a failure is an error. Undefined: this browser stores
+   * nothing.
    * @template T
    * @param {() => Promise<T>} work
    * @returns {Promise<T | undefined>}
    */
-  async #asked(work) {
+  async #reportingFailure(work) {
     if (!storageExists()) return undefined
     try {
       return await work()
@@ -230,142 +182,148 @@ export class ImageCache {
     }
   }
 
+  // --- whose the cache is ---
+
+  /** The epoch this page belongs to, even if it is over by now; null while the cache is another owner's. */
+  async #findEpoch() {
+    if (!this.#epoch) {
+      const owner = await this.#options.owner
+      const about = await this.#database.about()
+      if (about.owner === owner) this.#epoch ??= { id: about.epoch, isOver: false }
+    }
+    return this.#epoch
+  }
+
+  /**
+   * Calls the database if the cache is this page's. This is the only place where the page learns that it has been overtaken:
+   * when the call finds the database in another epoch. Undefined: the cache is not this page's, or not any more.
+   * @template T
+   * @param {(epoch: string) => Promise<Found<T>>} call
+   * @returns {Promise<T | undefined>}
+   */
+  async #withinEpoch(call) {
+    const epoch = await this.#findEpoch()
+    if (!epoch || epoch.isOver) return undefined
+    const found = await call(epoch.id)
+    if (found.epoch === epoch.id) return found.result
+    epoch.isOver = true
+    return undefined
+  }
+
   // --- reading ---
 
-  async #look() {
+  async #lookUp() {
     const lookups = this.#lookups
     this.#lookups = []
     try {
-      await within(this.#answerAll(lookups), READ_DEADLINE)
+      await withDeadline(this.#answerHits(lookups), READ_DEADLINE)
     } catch (error) {
-      if (nameOf(error) === 'TimeoutError') this.#slowUntil = Date.now() + REST_WHEN_SLOW
+      if (errorName(error) === 'TimeoutError') this.#slowUntil = Date.now() + REST_WHEN_SLOW
     }
-    // Misses are told when the whole batch is known, so that they are fetched together; hits were answered as they came.
+    // Hits were answered as they came. Misses are answered together at the end, so that they are fetched together.
     for (const { answer } of lookups) answer(undefined)
   }
 
   /** @param {Lookup[]} lookups */
-  async #answerAll(lookups) {
-    if (!await this.#isMine()) {
-      this.claim() // nothing of it is for us: what we ask for need not wait until it is gone
+  async #answerHits(lookups) {
+    if (!await this.#findEpoch()) {
+      this.claim() // nothing in the cache is ours, so these lookups need not wait until it is empty
       return
     }
-    await this.#store.read(new Set(lookups.map(({ id }) => id)), (id, row) => {
-      if (row && row.epoch !== this.#epoch) this.#overtaken = true
-      if (this.#overtaken) return
-      for (const lookup of lookups) if (lookup.id === id) this.#answer(lookup, row)
-    })
+    const ids = new Set(lookups.map(({ id }) => id))
+    await this.#withinEpoch((epoch) => this.#database.read(ids, epoch, (row) => {
+      for (const lookup of lookups) if (lookup.id === row.id && lookup.token === row.token) this.#answer(lookup, row)
+    }))
   }
 
   /**
    * @param {Lookup} lookup
-   * @param {import('./store.js').ImageRow | undefined} row
+   * @param {ImageRow} row
    */
-  #answer({ id, token, answer }, row) {
-    if (row?.token !== token) return
-    if (!(row.bytes instanceof Blob) || row.bytes.size === 0 || row.bytes.size !== row.size) {
+  #answer({ id, answer }, { bytes, size }) {
+    if (!(bytes instanceof Blob) || bytes.size === 0 || bytes.size !== size) {
       this.discard(id)
       return
     }
-    this.#noteUse(id)
-    answer(row.bytes)
-  }
-
-  /** @returns {Promise<import('./store.js').Belongs>} */
-  async #belongs() {
-    const owner = await this.#options.owner
-    return (about) => {
-      if (this.#epoch === undefined && about.owner === owner) this.#epoch = about.epoch
-      if (this.#epoch !== undefined && about.epoch !== this.#epoch) this.#overtaken = true
-      return this.#epoch !== undefined && !this.#overtaken
-    }
-  }
-
-  /** @param {string} id */
-  #noteUse(id) {
-    const now = Date.now()
-    if (now - (this.#usesNoted.get(id) ?? 0) < USE_GRAIN) return
-    if (this.#usesToNote.size === 0) setTimeout(() => this.#writeUses(), USES_DELAY)
-    this.#usesToNote.set(id, now)
-    this.#usesNoted.set(id, now)
+    this.#pendingUses.note(id)
+    answer(bytes)
   }
 
   // --- writing ---
 
   #flush = () => {
-    this.settled()
-    this.#writeUses()
+    this.#pendingEntries.flush()
+    this.#pendingUses.flush()
   }
 
-  async #write() {
-    const entries = [...this.#unwritten.values()]
-    if (!entries.length) return
+  /**
+   * Never fails: what cannot be written is not cached.
+   * @param {Entry[]} entries
+   */
+  async #write(entries) {
     try {
       await this.claim()
       const totals = await this.#putMakingRoom(entries)
       this.#restWhenFull = REST_WHEN_FULL
       if (totals) await this.#keepLimits(totals)
     } catch (error) {
-      if (isQuota(error)) this.#rest()
-    }
-    // Until now they could be found here; a newer version that has come since stays.
-    for (const entry of entries) {
-      if (this.#unwritten.get(entry.id) === entry) this.#unwritten.delete(entry.id)
+      if (!isQuota(error)) return
+      this.#fullUntil = Date.now() + this.#restWhenFull
+      this.#restWhenFull *= 2
     }
   }
 
-  /** @param {Entry[]} entries */
+  /**
+   * Writes images. If the browser says there is no room, evicts old ones and tries once more.
+   * @param {Entry[]} entries
+   */
   async #putMakingRoom(entries) {
-    const belongs = await this.#belongs()
+    const put = () => this.#withinEpoch((epoch) => this.#database.put(entries, Date.now(), epoch))
     try {
-      return await this.#store.put(entries, Date.now(), belongs)
+      return await put()
     } catch (error) {
       if (!isQuota(error)) throw error
       const needed = entries.reduce((sum, { bytes }) => sum + bytes.size, 0)
-      /** @param {Totals} total */
-      const goal = ({ images, bytes }) => ({ images, bytes: Math.min(bytes - 2 * needed, bytes * 0.8) })
-      await this.#store.evict(goal, belongs, { onlyDelete: true })
-      return this.#store.put(entries, Date.now(), belongs)
+      /** @param {Totals} totals */
+      const goalFor = ({ images, bytes }) => ({ images, bytes: Math.min(bytes - 2 * needed, bytes * 0.8) })
+      await this.#withinEpoch((epoch) => this.#database.evict(goalFor, epoch, { onlyDelete: true }))
+      return put()
     }
   }
 
-  #rest() {
-    this.#fullUntil = Date.now() + this.#restWhenFull
-    this.#restWhenFull *= 2
-  }
-
-  async #writeUses() {
-    const uses = [...this.#usesToNote]
-    this.#usesToNote.clear()
-    if (!uses.length || this.#overtaken) return
+  /** @param {[id: string, lastUsed: number][]} uses */
+  async #writeUses(uses) {
+    if (this.#epoch?.isOver) return
     try {
-      await this.#store.noteUses(uses)
+      await this.#database.noteUses(uses)
     } catch {
-      // Eviction will be a little less well informed.
+      // Eviction then chooses a little less well.
     }
   }
 
   // --- limits ---
 
   /**
-   * One cleaner at a time over all tabs; each looks anew when its turn comes, so none cleans what another has.
+   * Evicts images if there are too many. Only one tab at a time evicts; each counts anew when its turn comes, so that it
+   * does not evict again for what another tab has put right.
    * @param {Totals} totals
    */
   async #keepLimits(totals) {
     const { name, imageLimit, byteLimit, cleanupBatch } = this.#options
     const allowed = Math.min(byteLimit, await this.#room(totals.bytes))
     if (totals.images <= imageLimit && totals.bytes <= allowed) return
-    const belongs = await this.#belongs()
-    const clean = () => this.#store.evict(({ images, bytes }) => ({
+    /** @param {Totals} totals */
+    const goalFor = ({ images, bytes }) => ({
       images: images > imageLimit ? imageLimit - cleanupBatch : images,
       bytes: bytes > allowed ? allowed * 0.9 : bytes,
-    }), belongs)
+    })
+    const clean = () => this.#withinEpoch((epoch) => this.#database.evict(goalFor, epoch))
     await (navigator.locks ? navigator.locks.request(`pixstore-cleaner:${name}`, clean) : clean())
   }
 
   /**
-   * How many bytes the cache may hold by what the browser says of its quota.
-   * @param {number} cached
+   * How many bytes the cache may hold, by the browser's estimate of its quota.
+   * @param {number} cached  how many it holds now
    */
   async #room(cached) {
     const now = Date.now()
@@ -392,13 +350,13 @@ async function estimate() {
 
 /** @param {unknown} error */
 function isQuota(error) {
-  return nameOf(error) === 'QuotaExceededError'
+  return errorName(error) === 'QuotaExceededError'
 }
 
 function storageExists() {
   try {
     return !!globalThis.indexedDB
   } catch {
-    return false // some browsers throw where a page may store nothing
+    return false // some browsers throw if a page may store nothing
   }
 }

@@ -3,7 +3,7 @@
  *
  *     <meta name="pixstore" content='{"recordUrl": "/records", "cacheOwner": "u17"}'>
  *
- * The meta tag is there for pages whose content security policy allows no inline script, and for those that have none.
+ * The meta tag serves pages whose content security policy allows no inline script, and pages without a script of their own.
  */
 import { PixstoreError } from './errors.js'
 import { isImageFormat } from './formats.js'
@@ -15,15 +15,15 @@ import { isImageFormat } from './formats.js'
  * @property {number} frontendDbVersion  raise it to drop every visitor's cache
  * @property {string} imageStoreName  name of the object store that holds the image bytes
  * @property {number} frontendImageCacheLimit  most images in the cache
- * @property {number} frontendCleanupBatch  how many more are removed when the limit is passed
+ * @property {number} frontendCleanupBatch  how many more images are removed when the limit is exceeded
  * @property {string | undefined} defaultEndpointConnectHost  server of the image endpoint; own origin by default
  * @property {number | undefined} defaultEndpointConnectPort
  * @property {string} defaultEndpointRoute
  * @property {import('./errors.js').ErrorHandlingMode} errorHandlingMode
- * @property {'decrypted' | 'encrypted'} cacheMode  what the cache keeps: pictures, or ciphertext
+ * @property {'decrypted' | 'encrypted'} cacheMode  whether the cache holds pictures or ciphertext
  * @property {number} cacheBytesLimit  most bytes in the cache
- * @property {string | undefined} cacheOwner  whose pictures these are; another owner's cache is dropped. No secret.
- * @property {string | undefined} endpointUrl  what stands before the route: an origin, or a path on this one
+ * @property {string | undefined} cacheOwner  whose pictures these are; another owner's cache is dropped. Not a secret.
+ * @property {string | undefined} endpointUrl  the address before the route: an origin, or a path on this one
  * @property {string | undefined} recordUrl  where fresh records come from when a proof is too old
  * @property {boolean} batch  whether several images may be asked for in one POST
  */
@@ -84,7 +84,7 @@ export function currentConfig() {
 }
 
 /**
- * Lays `changes` over the configuration in force. A wrong option changes nothing.
+ * Changes some options of the configuration in force. If one is wrong, nothing changes.
  * @param {Partial<PixstoreConfig>} changes
  * @throws {PixstoreError} code 'config': names every fault at once
  */
@@ -93,7 +93,7 @@ export function configure(changes) {
 }
 
 /**
- * Where the images are asked for, without a slash at the end.
+ * The address of the image endpoint, without a slash at the end.
  * @param {PixstoreConfig} config
  */
 export function endpointOf(config) {
@@ -144,7 +144,7 @@ function contradictionsOf(config) {
 
 /** @returns {unknown} */
 function fromMetaTag() {
-  // Of the head only: what a page shows of its users' texts never stands there.
+  // Only in the head: texts that users wrote are never shown there.
   const content = document.head.querySelector('meta[name="pixstore"]')?.getAttribute('content')
   if (!content) return {}
   try {

@@ -1,7 +1,7 @@
 /**
- * Opens sealed images in memory, with the browser's own AES-256-GCM. Imports errors and the sizes of wire.
+ * Decrypts sealed images in memory, with the browser's own AES-256-GCM. Imports errors, and the sizes from wire.
  *
- *     plaintext = format byte | image bytes        key 32 bytes, used for this version of this image alone
+ *     plaintext = format byte | image bytes        key: 32 bytes, used only for this version of this image
  */
 import { PixstoreError } from './errors.js'
 import { IV_SIZE, KEY_SIZE, TAG_SIZE } from './wire.js'
@@ -11,7 +11,7 @@ import { IV_SIZE, KEY_SIZE, TAG_SIZE } from './wire.js'
 /** @typedef {{ key: string, iv: string, tag: string }} ImageMeta  base64, as in an image record */
 
 /**
- * WebCrypto exists in secure contexts only; elsewhere `crypto.subtle` is missing, and a TypeError would say nothing.
+ * WebCrypto exists only in secure contexts. Elsewhere `crypto.subtle` is missing, and the TypeError would explain nothing.
  * @throws {PixstoreError} code 'insecure-context'
  */
 export function requireSecureContext() {
@@ -22,7 +22,7 @@ export function requireSecureContext() {
 }
 
 /**
- * Decrypts and verifies; nothing comes out of an image that was changed by one bit. Wipes the key.
+ * Decrypts and verifies an image: if a single bit was changed, it fails. Wipes the key.
  * @param {Bytes} ciphertext
  * @param {Seal} seal
  * @returns {Promise<{ formatByte: number, image: Bytes }>}
@@ -30,16 +30,16 @@ export function requireSecureContext() {
  */
 export async function unseal(ciphertext, { key, iv, tag }) {
   try {
-    // AES-GCM also knows other lengths, and would open what was sealed with those; an image never is.
-    if (key.length !== KEY_SIZE || iv.length !== IV_SIZE || tag.length !== TAG_SIZE) throw new Error('odd lengths')
-    // WebCrypto wants the tag behind the ciphertext; on the wire it stands before it.
+    // AES-GCM also works with other lengths, but no image is sealed with them.
+    if (key.length !== KEY_SIZE || iv.length !== IV_SIZE || tag.length !== TAG_SIZE) throw new Error('wrong lengths')
+    // WebCrypto wants the tag after the ciphertext; on the wire it comes before.
     const sealed = new Uint8Array(ciphertext.length + tag.length)
     sealed.set(ciphertext)
     sealed.set(tag, ciphertext.length)
     const algorithm = { name: 'AES-GCM', iv, tagLength: TAG_SIZE * 8 }
     const cryptoKey = await crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['decrypt'])
     const plaintext = new Uint8Array(await crypto.subtle.decrypt(algorithm, cryptoKey, sealed))
-    if (plaintext.length < 2) throw new Error('no image in it')
+    if (plaintext.length < 2) throw new Error('there is no image in it')
     return { formatByte: /** @type {number} */ (plaintext[0]), image: plaintext.subarray(1) }
   } catch (error) {
     throw new PixstoreError(

@@ -1,4 +1,4 @@
-/** Registers <pixstore-image>. Who wants another tag imports element.js instead and calls its `define`. */
+/** Registers <pixstore-image>. For another tag, import element.js instead and call `PixstoreImageElement.define`. */
 import { PixstoreImageElement } from './element.js'
 
 PixstoreImageElement.define()

@@ -2,85 +2,72 @@
  * <pixstore-image image-id token proof alt loading width height>: shows one encrypted image and behaves like <img>.
  *
  * - Events, none of which bubble: loadstart, then load or error, then loadend.
- * - What stands in the tag is shown until the picture is there, and to browsers without JavaScript. `slot="error"` replaces
+ * - The content of the tag is shown until the picture is there, and by browsers without JavaScript. `slot="error"` replaces
  *   the words shown when it fails; a click on anything with `data-retry` in it tries again.
  * - Parts to style: image, placeholder, error, message, retry. States: :state(loading), :state(loaded), :state(failed).
- * - Neither key nor picture address ever stands in the page's own markup: the picture lives in a shadow root.
+ * - Neither the key nor the address of the picture ever stands in the page's own markup: the picture is in a shadow root.
+ *
+ * The element is in one of five states. `#enter` alone changes it, and makes the page look like it:
+ *
+ *                near                  shown                 out of reach
+ *       idle ────────────▶ loading ────────────▶ loaded ────────────────────▶ released
+ *                          │ ▲ ▲ ▲                 │                              │
+ *                   error  │ │ │ └─ other version ─┘                              │
+ *                          ▼ │ └────────────────── near ──────────────────────────┘
+ *                         failed
+ *
+ *     idle       There is nothing to show, or a lazy picture has not come near yet. (Others are near wherever they are.)
+ *                Every state leads back here when the element leaves the page or is to show another image.
+ *     loading    The picture is being fetched and shown; `before` is the state to return to if that is called off. An older
+ *                version stays on the page until the newer one is there.
+ *     loaded     The picture is on the page. A newer proof changes nothing.
+ *     released   A lazy picture is far away, and its memory has been given back. Its place stays, and to the page it still
+ *                looks loaded. When it comes near, it is brought back silently: without an event, unless that fails.
+ *     failed     Words and a button stand in its place. reload(), a newer proof or another version try again.
  */
 import { currentConfig } from './config.js'
+import { ElementView } from './element-view.js'
 import { PixstoreError, report } from './errors.js'
-import { imageService } from './images.js'
-import { turn } from './turns.js'
-import { unwatch, watch } from './viewport.js'
+import { imageService } from './image-service.js'
+import { unwatchZones, watchZones } from './viewport.js'
 
-/** @typedef {import('./images.js').Picture} Picture */
-/** @typedef {import('./images.js').LoadOptions} LoadOptions */
+/** @typedef {import('./image-service.js').Picture} Picture */
+/** @typedef {import('./image-service.js').LoadOptions} LoadOptions */
 /** @typedef {import('./records.js').ImageRecord} ImageRecord */
 /** @typedef {import('./records.js').RecordDraft} RecordDraft */
 
-/** A load under way. A silent one brings back a picture that was shown before: nobody is told.
- * @typedef {{ wanted: RecordDraft, silent: boolean, controller: AbortController }} Journey */
+/**
+ * `wanted` is what the attributes asked for when the load began; `record` is the record of the picture that came.
+ * @typedef {{ name: 'idle' }} Idle
+ * @typedef {{ name: 'loading', wanted: RecordDraft, before: Idle | Loaded | Released, isSilent: boolean,
+ *             controller: AbortController }} Loading
+ * @typedef {{ name: 'loaded', wanted: RecordDraft, record: ImageRecord }} Loaded
+ * @typedef {{ name: 'released', wanted: RecordDraft, record: ImageRecord }} Released
+ * @typedef {{ name: 'failed', wanted: RecordDraft }} Failed
+ * @typedef {Idle | Loading | Loaded | Released | Failed} State
+ */
 
-const STYLE = new CSSStyleSheet()
-STYLE.replaceSync(`
-  :host { display: inline-block; position: relative; }
-  :host([hidden]), [hidden] { display: none !important; }
-  img {
-    display: block; inline-size: 100%; block-size: 100%;
-    object-fit: inherit; object-position: inherit; border-radius: inherit;
-  }
-  img.pending { position: absolute; inset: 0; opacity: 0; }
-  [part=placeholder], [part=error] {
-    box-sizing: border-box; block-size: 100%; overflow: hidden; border-radius: inherit;
-    display: grid; place-content: center; place-items: center; gap: .5em; text-align: center;
-  }
-  [part=error] { padding: .5em; font-size: .875em; }
-  [part=message] { margin: 0; }
-`)
+/** @type {Idle} */
+const IDLE = { name: 'idle' }
+
+/** The zones of a lazy element until its place is known, and those of an element that is not lazy. */
+const NOT_YET_NEAR = { onScreen: false, near: false, withinReach: true }
+const ALWAYS_NEAR = { onScreen: true, near: true, withinReach: true }
 
 export class PixstoreImageElement extends HTMLElement {
   static observedAttributes = ['image-id', 'token', 'proof', 'alt', 'loading', 'width', 'height']
 
-  #image
-  #placeholder
-  #problem
-  #message
-  #internals
-  #size = new CSSStyleSheet()
-
+  #view = new ElementView(this, () => this.reload())
+  /** @type {State} */
+  #state = IDLE
   /** @type {ImageRecord | null} a record given by program; its meta stands in no attribute */
-  #given = null
-  /** @type {Journey | null} */
-  #journey = null
-  /** @type {{ wanted: RecordDraft, record: ImageRecord } | null} what is shown, or was until it was released */
-  #shown = null
-  /** @type {{ wanted: RecordDraft } | null} */
-  #failed = null
-  /** @type {string | null} */
-  #url = null
-  #updateDue = false
-  #watched = false
-  #zones = { onScreen: false, near: false, withinReach: true }
-
-  constructor() {
-    super()
-    this.#internals = this.attachInternals()
-    const root = this.attachShadow({ mode: 'open' })
-    root.adoptedStyleSheets = [STYLE, this.#size]
-    this.#image = part('image', 'img')
-    this.#image.decoding = 'async'
-    this.#placeholder = part('placeholder', 'div')
-    // The picture's own name is there from the start; said twice it would only disturb.
-    this.#placeholder.ariaHidden = 'true'
-    this.#placeholder.append(document.createElement('slot'))
-    this.#message = part('message', 'p')
-    this.#problem = this.#makeProblem()
-    root.append(this.#image, this.#placeholder, this.#problem)
-    this.#present('')
-  }
+  #record = null
+  #isUpdateDue = false
+  #isWatched = false
+  #zones = ALWAYS_NEAR
 
   /**
-   * Makes `tag` this element. A registry knows a class under one tag only.
+   * Registers this class under `tag`. A registry knows a class under one tag only.
    * @param {string} [tag]
    * @param {CustomElementRegistry} [registry]
    */
@@ -98,17 +85,20 @@ export class PixstoreImageElement extends HTMLElement {
   get loading() { return this.getAttribute('loading')?.toLowerCase() === 'lazy' ? 'lazy' : 'eager' }
   set loading(value) { this.setAttribute('loading', value) }
 
-  get width() { return pixels(this, 'width') ?? this.#image.width }
+  get width() { return pixels(this, 'width') ?? this.#view.image.width }
   set width(value) { this.setAttribute('width', String(value)) }
 
-  get height() { return pixels(this, 'height') ?? this.#image.height }
+  get height() { return pixels(this, 'height') ?? this.#view.image.height }
   set height(value) { this.setAttribute('height', String(value)) }
 
-  get naturalWidth() { return this.#image.naturalWidth }
-  get naturalHeight() { return this.#image.naturalHeight }
+  get naturalWidth() { return this.#view.image.naturalWidth }
+  get naturalHeight() { return this.#view.image.naturalHeight }
 
-  /** Whether there is nothing more to wait for: shown, failed, or nothing to show. */
-  get complete() { return !this.#updateDue && !this.#journey && (!!this.#shown || !!this.#failed || !this.imageId) }
+  /** Whether there is nothing more to wait for: the picture is shown, it has failed, or there is none to show. */
+  get complete() {
+    const { name } = this.#state
+    return !this.#isUpdateDue && name !== 'loading' && (name !== 'idle' || !this.imageId)
+  }
 
   // --- what only an encrypted image has ---
 
@@ -122,18 +112,18 @@ export class PixstoreImageElement extends HTMLElement {
   set proof(value) { this.setAttribute('proof', value) }
 
   /** The whole record at once. Its meta stays in memory. */
-  get record() { return this.#given }
+  get record() { return this.#record }
   set record(record) {
-    this.#given = record
+    this.#record = record
     for (const [name, value] of [['image-id', record?.id], ['token', record?.token], ['proof', record?.statelessProof]]) {
       if (value === undefined) this.removeAttribute(String(name))
       else this.setAttribute(String(name), String(value))
     }
   }
 
-  /** Loads the picture anew if it failed, or is not there for another reason. */
+  /** Tries again if the picture failed. */
   reload() {
-    this.#failed = null
+    if (this.#state.name === 'failed') this.#enter(IDLE)
     this.#updateSoon()
   }
 
@@ -154,153 +144,153 @@ export class PixstoreImageElement extends HTMLElement {
     this.#updateSoon()
   }
 
-  /** Moved, not removed: nothing to do. */
+  /** Called instead of the other two when moveBefore() moves the element: there is nothing to do. */
   connectedMoveCallback() {}
 
   disconnectedCallback() {
-    // Who is moved is taken out and put in again within one tick; that must cost nothing.
+    // Moving an element otherwise disconnects and reconnects it within one tick. That must cost nothing, so update later.
     this.#updateSoon()
   }
 
   /** @param {string} name */
   attributeChangedCallback(name) {
-    if (name === 'alt') this.#showAlt()
-    else if (name === 'width' || name === 'height') this.#reserveSpace()
+    if (name === 'alt') this.#view.showAlt(this.getAttribute('alt'))
+    else if (name === 'width' || name === 'height') this.#view.reserveSpace(pixels(this, 'width'), pixels(this, 'height'))
     else this.#updateSoon()
   }
 
   // --- deciding what to do ---
 
-  /** Once per tick, however many attributes have changed. */
+  /** Updates once per tick, however many attributes have changed. */
   #updateSoon() {
-    if (this.#updateDue) return
-    this.#updateDue = true
+    if (this.#isUpdateDue) return
+    this.#isUpdateDue = true
     queueMicrotask(() => {
-      this.#updateDue = false
+      this.#isUpdateDue = false
       this.#update()
     })
   }
 
   #update() {
-    this.#watchWhere()
+    this.#watchZonesIfLazy()
     const wanted = this.isConnected ? this.#wanted() : null
-    if (!wanted) {
-      this.#stop()
-      this.#clear()
-    } else if (this.#journey ? !isSame(this.#journey.wanted, wanted) : !this.#isDone(wanted)) {
-      this.#stop()
-      if (this.#shown?.wanted.id !== wanted.id) this.#clear()
-      if (this.loading !== 'lazy' || this.#zones.near) this.#load(wanted, false)
+    const state = this.#state
+    if (wanted && this.#isRightFor(wanted)) {
+      if (state.name === 'released' && this.#zones.near) this.#load(state.wanted, state)
+      return
     }
+    this.#stopLoading()
+    const before = this.#olderVersionOf(wanted) ?? IDLE
+    this.#enter(before)
+    if (wanted && this.#zones.near) this.#load(wanted, before)
   }
 
   /**
-   * A newer proof changes nothing for who is shown, and everything for who failed.
+   * Whether this state is the right one for what is wanted, or leads to it.
    * @param {RecordDraft} wanted
    */
-  #isDone(wanted) {
-    const { id, statelessProof } = this.#failed?.wanted ?? {}
-    if (this.#failed && isSame(this.#failed.wanted, wanted) && id && statelessProof === wanted.statelessProof) return true
-    return !this.#failed && !!this.#shown && isSame(this.#shown.wanted, wanted)
+  #isRightFor(wanted) {
+    const state = this.#state
+    if (state.name === 'idle' || !isSameVersion(state.wanted, wanted)) return false
+    // A picture that is shown or loading ignores a newer proof; one that failed tries again with it.
+    return state.name !== 'failed' || state.wanted.statelessProof === wanted.statelessProof
   }
 
-  /** @returns {RecordDraft | null} */
+  /**
+   * The present state, if it shows or has a place for an older version of the wanted image. That one stays meanwhile.
+   * @param {RecordDraft | null} wanted
+   */
+  #olderVersionOf(wanted) {
+    const state = this.#state
+    return (state.name === 'loaded' || state.name === 'released') && state.wanted.id === wanted?.id ? state : undefined
+  }
+
+  /** What the attributes ask for.
+   * @returns {RecordDraft | null} */
   #wanted() {
     const { imageId: id, token } = this
     if (!id) return null
     /** @type {RecordDraft} */
     const wanted = { id, statelessProof: this.proof || undefined }
     if (token) wanted.token = Number(token)
-    if (this.#given?.id === id && this.#given.token === wanted.token) wanted.meta = this.#given.meta
+    if (this.#record?.id === id && this.#record.token === wanted.token) wanted.meta = this.#record.meta
     return wanted
   }
 
-  #watchWhere() {
-    const watched = this.isConnected && this.loading === 'lazy'
-    if (watched === this.#watched) return
-    this.#watched = watched
-    if (watched) {
-      watch(this, (zone, inside) => this.#moved(zone, inside))
-    } else {
-      unwatch(this)
-      this.#zones = { onScreen: false, near: false, withinReach: true }
-    }
+  #watchZonesIfLazy() {
+    const isLazy = this.isConnected && this.loading === 'lazy'
+    if (isLazy === this.#isWatched) return
+    this.#isWatched = isLazy
+    this.#zones = isLazy ? NOT_YET_NEAR : ALWAYS_NEAR
+    if (isLazy) watchZones(this, (zone, isInside) => this.#enterOrLeaveZone(zone, isInside))
+    else unwatchZones(this)
   }
 
   /**
    * @param {import('./viewport.js').Zone} zone
-   * @param {boolean} inside
+   * @param {boolean} isInside
    */
-  #moved(zone, inside) {
-    this.#zones[zone] = inside
-    if (zone === 'near' && inside) {
-      if (this.#shown && !this.#url && !this.#journey) this.#load(this.#shown.record, true)
-      else this.#updateSoon()
-    }
-    if (zone === 'withinReach' && !inside) this.#release()
+  #enterOrLeaveZone(zone, isInside) {
+    this.#zones = { ...this.#zones, [zone]: isInside }
+    if (zone === 'near' && isInside) this.#updateSoon()
+    if (zone === 'withinReach') this.#releaseIfFar()
   }
 
-  // --- loading and showing ---
+  // --- from state to state ---
+
+  /** @param {State} state */
+  #enter(state) {
+    if (state === this.#state) return
+    this.#state = state
+    if (state.name === 'idle' || state.name === 'failed') this.#view.clear()
+    if (state.name === 'released') this.#view.release()
+    this.#view.present(appearanceOf(state))
+  }
 
   /**
    * @param {RecordDraft} wanted
-   * @param {boolean} silent
+   * @param {Idle | Loaded | Released} before
    */
-  async #load(wanted, silent) {
+  async #load(wanted, before) {
     const controller = new AbortController()
-    const journey = { wanted: silent && this.#shown ? this.#shown.wanted : wanted, silent, controller }
-    this.#journey = journey
-    this.#failed = null
-    if (!this.#url && !silent) this.#present('loading')
-    this.#tell('loadstart')
+    const { signal } = controller
+    const released = before.name === 'released' && isSameVersion(before.wanted, wanted) ? before : null
+    this.#enter({ name: 'loading', wanted, before, isSilent: !!released, controller })
+    if (!released) this.dispatchEvent(new Event('loadstart'))
+    let record
     try {
-      const record = await this.#bring(wanted, controller.signal)
-      this.#shown = { wanted: journey.wanted, record }
-      this.#present('loaded')
-      this.#tell('load')
+      record = await this.#fetchAndShow(released?.record ?? wanted, signal)
     } catch (error) {
-      if (controller.signal.aborted) return
-      journey.silent = false
-      this.#fail(error, journey.wanted)
+      if (!signal.aborted) this.#fail(error, wanted)
+      return
     }
-    this.#tell('loadend')
-    if (this.#journey !== journey) return
-    this.#journey = null
-    if (!this.#zones.withinReach) this.#release()
+    if (signal.aborted) return
+    this.#enter({ name: 'loaded', wanted, record })
+    if (!released) {
+      this.dispatchEvent(new Event('load'))
+      this.dispatchEvent(new Event('loadend'))
+    }
+    this.#releaseIfFar()
   }
 
   /**
-   * @param {RecordDraft} wanted
+   * @param {RecordDraft} record
    * @param {AbortSignal} signal
+   * @returns {Promise<ImageRecord>}  the record that the picture goes by now
    */
-  async #bring(wanted, signal) {
-    const options = { signal, isUrgent: () => this.#zones.onScreen || this.loading !== 'lazy' }
-    let picture = await this.fetchImage(wanted, options)
+  async #fetchAndShow(record, signal) {
+    const options = { signal, isUrgent: () => this.#zones.onScreen }
+    let picture = await this.fetchImage(record, options)
     try {
-      await this.#show(picture.blob, signal)
+      await this.#view.show(picture.blob, signal)
     } catch (error) {
       if (!picture.cached || signal.aborted) throw error
-      // What was cached may have been damaged on disk; what comes from the server has been verified.
-      await imageService().deleteCached(wanted.id).catch(() => {})
-      picture = await this.fetchImage(wanted, options)
-      await this.#show(picture.blob, signal)
+      // A cached picture may have been damaged on disk. One from the server has been verified.
+      await imageService().deleteCached(record.id).catch(() => {})
+      picture = await this.fetchImage(record, options)
+      await this.#view.show(picture.blob, signal)
     }
     return picture.record
-  }
-
-  /**
-   * @param {Blob} blob
-   * @param {AbortSignal} signal
-   */
-  async #show(blob, signal) {
-    await turn() // making an address for a picture waits for another process of the browser
-    signal.throwIfAborted()
-    const before = this.#url
-    this.#url = URL.createObjectURL(blob)
-    const visible = shown(this.#image, this.#url, signal)
-    if (before) URL.revokeObjectURL(before)
-    await visible
-    this.#image.removeAttribute('style')
   }
 
   /**
@@ -308,103 +298,26 @@ export class PixstoreImageElement extends HTMLElement {
    * @param {RecordDraft} wanted
    */
   #fail(error, wanted) {
-    this.#clear()
-    this.#failed = { wanted }
-    const words = error instanceof PixstoreError ? error.message : 'The picture cannot be shown.'
-    this.#message.textContent = this.alt ? `${this.alt}: ${words}` : words
-    this.#present('failed')
+    const message = error instanceof PixstoreError ? error.message : 'The picture cannot be shown.'
+    this.#view.message = this.alt ? `${this.alt}: ${message}` : message
+    this.#enter({ name: 'failed', wanted })
     report(error, errorMode())
-    this.dispatchEvent(new ErrorEvent('error', { error, message: words }))
+    this.dispatchEvent(new ErrorEvent('error', { error, message }))
+    this.dispatchEvent(new Event('loadend'))
   }
 
-  /** Gives back the memory of a picture that has been scrolled far away. Its place in the page stays as large as it is. */
-  #release() {
-    if (!this.#url || this.#journey) return
-    const { naturalWidth, naturalHeight, style } = this.#image
-    style.inlineSize = `${naturalWidth}px`
-    style.maxInlineSize = '100%'
-    style.blockSize = 'auto'
-    style.maxBlockSize = '100%'
-    style.aspectRatio = `${naturalWidth} / ${naturalHeight}`
-    this.#revoke()
+  #stopLoading() {
+    const state = this.#state
+    if (state.name !== 'loading') return
+    state.controller.abort()
+    this.#enter(state.before)
   }
 
-  #stop() {
-    const journey = this.#journey
-    this.#journey = null
-    journey?.controller.abort()
+  #releaseIfFar() {
+    if (this.#state.name === 'loaded' && !this.#zones.withinReach) this.#enter({ ...this.#state, name: 'released' })
   }
 
-  #clear() {
-    this.#revoke()
-    this.#image.removeAttribute('style')
-    this.#shown = null
-    this.#failed = null
-    this.#present('')
-  }
-
-  #revoke() {
-    if (!this.#url) return
-    this.#image.removeAttribute('src')
-    URL.revokeObjectURL(this.#url)
-    this.#url = null
-  }
-
-  // --- appearance ---
-
-  /** @param {'' | 'loading' | 'loaded' | 'failed'} state */
-  #present(state) {
-    this.#image.hidden = state === 'failed'
-    this.#image.classList.toggle('pending', state !== 'loaded')
-    this.#placeholder.hidden = state === 'loaded' || state === 'failed'
-    this.#problem.hidden = state !== 'failed'
-    this.#internals.ariaBusy = String(state === 'loading')
-    this.#internals.states?.clear()
-    if (state) this.#internals.states?.add(state)
-  }
-
-  #showAlt() {
-    const alt = this.getAttribute('alt')
-    if (alt === null) this.#image.removeAttribute('alt')
-    else this.#image.alt = alt
-    // Firefox takes an <img> for mere text until it has a source.
-    if (alt) this.#image.setAttribute('role', 'img')
-    else this.#image.removeAttribute('role')
-  }
-
-  /** What width and height say holds from the start, and yields to the page's style sheets, as it does for <img>. */
-  #reserveSpace() {
-    const [width, height] = [pixels(this, 'width'), pixels(this, 'height')]
-    const rules = []
-    if (width !== null) rules.push(`width: ${width}px`)
-    if (width === null && height !== null) rules.push(`height: ${height}px`)
-    // Without the minimum WebKit makes room for the placeholder as well, a fraction of a pixel.
-    if (width && height) rules.push(`aspect-ratio: ${width} / ${height}`, 'min-height: 0')
-    this.#size.replaceSync(`:host { ${rules.join('; ')} }`)
-  }
-
-  #makeProblem() {
-    const retry = part('retry', 'button')
-    retry.type = 'button'
-    retry.textContent = 'Try again'
-    retry.dataset.retry = ''
-    const slot = document.createElement('slot')
-    slot.name = 'error'
-    slot.append(this.#message, retry)
-    const problem = part('error', 'div')
-    problem.append(slot)
-    problem.addEventListener('click', (event) => {
-      if (event.target instanceof Element && event.target.closest('[data-retry]')) this.reload()
-    })
-    return problem
-  }
-
-  /** @param {string} type */
-  #tell(type) {
-    if (!this.#journey?.silent) this.dispatchEvent(new Event(type))
-  }
-
-  /** What a program set before this class was known hides the setters; set again, it reaches them. */
+  /** A property set before the element was upgraded hides the accessor of this class. Set again, it reaches the setter. */
   #adoptEarlyProperties() {
     for (const name of ['record', 'imageId', 'token', 'proof', 'alt', 'loading', 'width', 'height']) {
       if (!Object.hasOwn(this, name)) continue
@@ -416,42 +329,27 @@ export class PixstoreImageElement extends HTMLElement {
 }
 
 /**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {string} name
- * @param {Tag} tag
+ * @param {State} state
+ * @returns {import('./element-view.js').Appearance}
  */
-function part(name, tag) {
-  const element = document.createElement(tag)
-  element.setAttribute('part', name)
-  return element
+function appearanceOf(state) {
+  switch (state.name) {
+    case 'idle':
+      return ''
+    case 'loading':
+      return state.isSilent || state.before.name === 'loaded' ? 'loaded' : 'loading'
+    case 'released':
+      return 'loaded'
+    default:
+      return state.name
+  }
 }
 
 /**
- * Resolves when the picture is on the page.
- * @param {HTMLImageElement} image
- * @param {string} url
- * @param {AbortSignal} signal
- * @returns {Promise<void>}
- */
-function shown(image, url, signal) {
-  const settled = new AbortController()
-  /** @type {Promise<void>} */
-  const promise = new Promise((resolve, reject) => {
-    const unreadable = () => reject(new PixstoreError('This browser cannot show the picture.', 'unreadable'))
-    image.addEventListener('load', () => resolve(), settled)
-    image.addEventListener('error', unreadable, settled)
-    signal.addEventListener('abort', () => reject(signal.reason), settled)
-  })
-  image.src = url
-  return promise.finally(() => settled.abort())
-}
-
-/**
- * Whether both mean the same version of the same image.
  * @param {RecordDraft} one
  * @param {RecordDraft} other
  */
-function isSame(one, other) {
+function isSameVersion(one, other) {
   return one.id === other.id && Object.is(one.token, other.token)
 }
 
@@ -468,6 +366,6 @@ function errorMode() {
   try {
     return currentConfig().errorHandlingMode
   } catch {
-    return 'warn' // the configuration is what is wrong
+    return 'warn' // the configuration itself is wrong
   }
 }

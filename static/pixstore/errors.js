@@ -1,34 +1,34 @@
 /**
- * The one error of this module, and what an error mode makes of it. Imports nothing.
+ * The one error class of this module, and how each error mode handles it. Imports nothing.
  *
- * Every message is a sentence that may be shown to the person before the screen; `code` is for programs. Neither ever
- * carries a key, a proof or a byte of an image.
+ * Every message is a sentence that may be shown to the user; `code` is for programs. Neither ever contains a key, a proof
+ * or a byte of an image.
  */
 
 /**
  * | code             | what happened                                                          |
  * | ---------------- | ---------------------------------------------------------------------- |
  * | config           | an option of initPixstoreFrontend or of the meta tag is wrong          |
- * | record           | what was given as an image record is none                              |
+ * | record           | the argument is not an image record                                    |
  * | insecure-context | plain http off localhost: the browser offers no decryption             |
- * | not-found        | the server has no such image (any more)                                |
+ * | not-found        | the server has no such image, or not any more                          |
  * | proof-refused    | the permission to see it is missing, wrong or too old                  |
  * | network          | no usable answer, after retries                                        |
  * | server           | the server has the image but failed to hand it out                     |
- * | wire             | the answer was no image payload                                        |
- * | damaged          | the image does not decrypt: wrong key, damaged or altered              |
- * | unreadable       | it decrypts, but this browser cannot show it                           |
- * | cache            | the cache could not be asked, emptied or written when it had to be     |
+ * | wire             | the answer was not an image payload                                    |
+ * | damaged          | the image cannot be decrypted: wrong key, damaged or altered           |
+ * | unreadable       | the image was decrypted, but this browser cannot show it               |
+ * | cache            | the cache could not be read or emptied when that was asked for         |
  * @typedef {'config' | 'record' | 'insecure-context' | 'not-found' | 'proof-refused' | 'network' | 'server' | 'wire' |
  *           'damaged' | 'unreadable' | 'cache'} PixstoreErrorCode
  */
 
 /** @typedef {'hybrid' | 'throw' | 'warn' | 'silent' | 'custom'} ErrorHandlingMode */
 
-/** An expected trouble: something to tell the user, not a fault of the program. */
+/** An expected error: something to tell the user, not a bug. */
 export class PixstoreError extends Error {
   /**
-   * @param {string} message  a sentence for people
+   * @param {string} message  a sentence for the user
    * @param {PixstoreErrorCode} code
    * @param {ErrorOptions} [options]
    */
@@ -59,25 +59,25 @@ export function setCustomErrorHandler(handler) {
 }
 
 /**
- * Runs `work`; where it fails, the error mode decides between null and an exception.
+ * Runs `work`. If it fails, the error mode decides between null and an exception.
  * @template T
  * @param {() => Promise<T>} work
- * @param {() => ErrorHandlingMode} mode  asked when it is needed, so that a bad configuration is itself an error here
+ * @param {() => ErrorHandlingMode} mode  called only after an error; it throws if the configuration is wrong
  * @returns {Promise<T | null>}
  */
-export async function settle(work, mode) {
+export async function runInErrorMode(work, mode) {
   try {
     return await work()
   } catch (error) {
-    const how = mode()
-    report(error, how)
-    if (mustThrow(error, how)) throw error
+    const errorMode = mode()
+    report(error, errorMode)
+    if (mustThrow(error, errorMode)) throw error
     return null
   }
 }
 
 /**
- * Tells of an error as the mode wants it, and remembers it. Never throws: for places with no caller to throw to.
+ * Remembers an error and reports it as the mode says. Throws nothing itself: for places that have no caller to throw to.
  * @param {unknown} error
  * @param {ErrorHandlingMode} mode
  */

@@ -1,20 +1,23 @@
 /**
- * Asks the image endpoint. Imports errors, turns and wire.
+ * Asks the image endpoint. Imports errors, schedule and wire.
  *
- * - What is asked for in one tick goes into one POST, as far as the endpoint knows it; a single image, and everything at an
- *   endpoint without POST (the npm backend), goes by GET.
- * - What is on screen goes first. What nobody wants any more is not asked for, and a request that nobody waits for is aborted.
- * - Network troubles and overload are met by asking again, later and a few times; what a batch did deliver stays delivered.
+ * - The images asked for in one tick go into one POST. A single image goes by GET, and so does every image if the endpoint
+ *   does not know POST (the npm backend).
+ * - Images on screen are fetched first. An image that nobody waits for any more is not asked for, and a request that nobody
+ *   waits for is aborted.
+ * - After a network error or overload, we try again later, a few times. What a broken batch has delivered is not asked for
+ *   again.
  */
 import { PixstoreError } from './errors.js'
-import { turn } from './turns.js'
+import { yieldToPage } from './schedule.js'
 import { readBatch } from './wire.js'
 
 /** @typedef {import('./wire.js').Bytes} Bytes */
 /** @typedef {{ id: string, proof: string, token: number | undefined }} ImageRequest */
 
 /**
- * @typedef {object} Job
+ * An image that a caller waits for.
+ * @typedef {object} PendingImage
  * @property {ImageRequest} request
  * @property {AbortSignal} signal
  * @property {() => boolean} isUrgent
@@ -32,9 +35,9 @@ const LONGEST_PAUSE = 10_000
 
 export class Fetcher {
   #endpoint
-  #batches
-  #active = 0
-  /** @type {Job[]} */
+  #canBatch
+  #requestsUnderWay = 0
+  /** @type {PendingImage[]} */
   #queue = []
 
   /**
@@ -43,14 +46,14 @@ export class Fetcher {
    */
   constructor(endpoint, batch) {
     this.#endpoint = endpoint
-    this.#batches = batch
+    this.#canBatch = batch
   }
 
   /**
    * The wire payload, in a buffer of its own.
    * @param {ImageRequest} request
    * @param {AbortSignal} signal
-   * @param {() => boolean} isUrgent  asked each time there is a choice what to fetch next
+   * @param {() => boolean} isUrgent  called whenever we choose what to fetch next
    * @returns {Promise<Bytes>}
    * @throws {PixstoreError} code 'network'
    */
@@ -61,99 +64,99 @@ export class Fetcher {
     })
   }
 
-  /** @param {Job} job */
-  #enqueue(job) {
-    // After this tick, so that all of its images are together.
-    if (this.#queue.push(job) === 1) queueMicrotask(() => this.#start())
+  /** @param {PendingImage} image */
+  #enqueue(image) {
+    // Start after this tick, so that all of its images go together.
+    if (this.#queue.push(image) === 1) queueMicrotask(() => this.#start())
   }
 
   #start() {
-    while (this.#active < (this.#batches ? BATCHES_AT_ONCE : SINGLES_AT_ONCE)) {
-      const jobs = this.#next(this.#batches ? BATCH_SIZE : 1)
-      if (!jobs.length) return
-      this.#active += 1
-      this.#perform(jobs).finally(() => {
-        this.#active -= 1
+    while (this.#requestsUnderWay < (this.#canBatch ? BATCHES_AT_ONCE : SINGLES_AT_ONCE)) {
+      const images = this.#takeFromQueue(this.#canBatch ? BATCH_SIZE : 1)
+      if (!images.length) return
+      this.#requestsUnderWay += 1
+      this.#fetchTogether(images).finally(() => {
+        this.#requestsUnderWay -= 1
         this.#start()
       })
     }
   }
 
   /** @param {number} most */
-  #next(most) {
+  #takeFromQueue(most) {
     const wanted = this.#queue.filter(({ signal }) => !signal.aborted)
-    const urgent = wanted.filter((job) => job.isUrgent())
-    const others = wanted.filter((job) => !urgent.includes(job))
+    const urgent = wanted.filter((image) => image.isUrgent())
+    const others = wanted.filter((image) => !urgent.includes(image))
     const ordered = [...urgent, ...others]
     this.#queue = ordered.slice(most)
     return ordered.slice(0, most)
   }
 
-  /** @param {Job[]} jobs */
-  async #perform(jobs) {
-    const waiting = new Set(jobs)
+  /** @param {PendingImage[]} images */
+  async #fetchTogether(images) {
+    const missing = new Set(images)
     try {
-      const signal = whenAllAborted(jobs)
-      if (jobs.length === 1) await this.#get(waiting, signal)
-      else await this.#post(waiting, signal)
+      const signal = whenAllAborted(images)
+      if (images.length === 1) await this.#get(missing, signal)
+      else await this.#post(missing, signal)
     } catch (error) {
-      this.#failed([...waiting], error)
+      this.#retryOrReject([...missing], error)
     }
   }
 
   /**
-   * @param {Set<Job>} waiting
+   * @param {Set<PendingImage>} missing  one image
    * @param {AbortSignal} signal
    */
-  async #get(waiting, signal) {
-    const [job] = /** @type {[Job]} */ ([...waiting])
-    const { id, proof, token } = job.request
+  async #get(missing, signal) {
+    const [image] = /** @type {[PendingImage]} */ ([...missing])
+    const { id, proof, token } = image.request
     const headers = new Headers({ 'x-pixstore-proof': proof })
     if (token !== undefined) headers.set('x-pixstore-token', String(token))
-    const response = await this.#ask(`/${encodeURIComponent(id)}`, { headers, signal })
+    const response = await this.#send(`/${encodeURIComponent(id)}`, { headers, signal })
     if (!response.ok) throw new HttpFailure(response)
-    job.resolve(new Uint8Array(await response.arrayBuffer()))
+    image.resolve(new Uint8Array(await response.arrayBuffer()))
   }
 
   /**
-   * @param {Set<Job>} waiting
+   * @param {Set<PendingImage>} missing  every image that arrives is removed from it
    * @param {AbortSignal} signal
    */
-  async #post(waiting, signal) {
-    const body = JSON.stringify({ images: Array.from(waiting, ({ request }) => request) })
+  async #post(missing, signal) {
+    const body = JSON.stringify({ images: Array.from(missing, ({ request }) => request) })
     const headers = { 'content-type': 'application/json' }
     const response = await this.#tryPost({ method: 'POST', headers, body, signal })
     if (!response) {
-      this.#batches = false
-      this.#queue.unshift(...waiting)
+      this.#canBatch = false
+      this.#queue.unshift(...missing)
       return
     }
     if (!response.ok || !response.body) throw new HttpFailure(response)
-    const order = waiting.values()
+    const order = missing.values()
     for await (const payload of readBatch(response.body)) {
-      const { value: job } = order.next()
-      if (!job) throw new Error('more images than were asked for')
-      job.resolve(payload)
-      waiting.delete(job)
-      await turn()
+      const { value: image } = order.next()
+      if (!image) throw new Error('more images than were asked for')
+      image.resolve(payload)
+      missing.delete(image)
+      await yieldToPage()
     }
-    if (waiting.size) throw new Error('fewer images than were asked for')
+    if (missing.size) throw new Error('fewer images than were asked for')
   }
 
   /**
-   * The answer, or null where the endpoint turns out to take no POST, or none like this.
+   * The answer, or null if the endpoint turns out not to accept this POST.
    * @param {RequestInit} request
    */
   async #tryPost(request) {
     try {
-      const response = await this.#ask('', request)
+      const response = await this.#send('', request)
       if (response.ok || new HttpFailure(response).mayPass) return response
       response.body?.cancel().catch(() => {})
       return null
     } catch (error) {
-      // On another origin the browser asks whether JSON may be sent there, and hides the answer "no".
-      const elsewhere = new URL(this.#endpoint, document.baseURI).origin !== location.origin
-      if (elsewhere && error instanceof TypeError) return null
+      // Before it posts JSON to another origin, the browser asks there for permission. It does not tell us of a refusal.
+      const isElsewhere = new URL(this.#endpoint, document.baseURI).origin !== location.origin
+      if (isElsewhere && error instanceof TypeError) return null
       throw error
     }
   }
@@ -162,61 +165,62 @@ export class Fetcher {
    * @param {string} path
    * @param {RequestInit} request
    */
-  #ask(path, request) {
-    // A payload may hold a key: nothing of it may be cached, and a proof goes to nobody but the endpoint.
+  #send(path, request) {
+    // A payload may contain a key, so nothing may be cached. A proof is for the endpoint alone, so no redirect is followed.
     return fetch(this.#endpoint + path, { ...request, cache: 'no-store', redirect: 'error' })
   }
 
   /**
-   * Tries those again for whom there is hope, all at the same time, so that they are together again.
-   * @param {Job[]} jobs
+   * Puts images back into the queue after a pause if trying again may help, all at the same time so that they go together
+   * again.
+   * @param {PendingImage[]} images
    * @param {unknown} error
    */
-  #failed(jobs, error) {
+  #retryOrReject(images, error) {
     const status = error instanceof HttpFailure ? error : null
-    /** @type {Job[]} */
-    const again = []
-    for (const job of jobs) {
-      job.failures += 1
-      if (!job.signal.aborted && job.failures < MOST_FAILURES && (!status || status.mayPass)) again.push(job)
-      else job.reject(unanswered(error))
+    /** @type {PendingImage[]} */
+    const retried = []
+    for (const image of images) {
+      image.failures += 1
+      if (!image.signal.aborted && image.failures < MOST_FAILURES && (!status || status.mayPass)) retried.push(image)
+      else image.reject(networkError(error))
     }
-    const backOff = FIRST_PAUSE * 4 ** ((again[0]?.failures ?? 1) - 1) * (0.5 + Math.random())
+    const backOff = FIRST_PAUSE * 4 ** ((retried[0]?.failures ?? 1) - 1) * (0.5 + Math.random())
     const pause = Math.min(Math.max(status?.pause ?? 0, backOff), LONGEST_PAUSE)
-    if (again.length) setTimeout(() => again.forEach((job) => this.#enqueue(job)), pause)
+    if (retried.length) setTimeout(() => retried.forEach((image) => this.#enqueue(image)), pause)
   }
 }
 
 /** @param {unknown} cause */
-function unanswered(cause) {
-  const words = cause instanceof HttpFailure && !cause.mayPass
+function networkError(cause) {
+  const message = cause instanceof HttpFailure && !cause.mayPass
     ? `The server refused to hand out the picture (status ${cause.status}).`
     : 'The server did not answer. Check the connection and try again.'
-  return new PixstoreError(words, 'network', { cause })
+  return new PixstoreError(message, 'network', { cause })
 }
 
-/** An answer that is no payload. */
+/** An HTTP answer that contains no payload. */
 class HttpFailure extends Error {
   /** @param {Response} response */
   constructor(response) {
     super(`status ${response.status}`)
     this.status = response.status
-    /** Whether asking again may help. */
+    /** Whether trying again may help. */
     this.mayPass = response.status === 429 || (response.status >= 500 && response.status !== 501)
-    /** What the server asks us to wait, in milliseconds. */
+    /** How long the server asks us to wait, in milliseconds. */
     this.pause = 1000 * (Number(response.headers.get('retry-after')) || 0)
   }
 }
 
-/** @param {Job[]} jobs */
-function whenAllAborted(jobs) {
+/** @param {PendingImage[]} images */
+function whenAllAborted(images) {
   const controller = new AbortController()
-  let left = jobs.length
+  let left = images.length
   const count = () => {
     left -= 1
     if (left === 0) controller.abort()
   }
-  for (const { signal } of jobs) {
+  for (const { signal } of images) {
     if (signal.aborted) count()
     else signal.addEventListener('abort', count, { once: true })
   }

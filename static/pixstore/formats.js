@@ -1,7 +1,7 @@
-/** Which image format a format byte means, and its MIME type. Pure; imports only errors. */
+/** The image format that a format byte stands for, and its MIME type. Pure; imports only errors. */
 import { PixstoreError } from './errors.js'
 
-/** Where the MIME type is not simply `image/<format>`. Every browser sends and takes JPEG under one name only. */
+/** The formats whose MIME type is not simply `image/<format>`. JPEG has several file extensions but one MIME type. */
 const MIME_SUBTYPES = new Map(Object.entries({
   jpg: 'jpeg',
   jfif: 'jpeg',
@@ -13,7 +13,8 @@ const MIME_SUBTYPES = new Map(Object.entries({
 }))
 
 /**
- * Whether images of this format may be shown. SVG may not: opened by itself, it is a program with the rights of the page.
+ * Whether images of this format may be shown. SVG may not: opened on its own, it can run scripts with the rights of the
+ * page.
  * @param {unknown} format
  */
 export function isImageFormat(format) {

@@ -1,27 +1,27 @@
 /**
- * Encrypted images in a web page: fetched sealed, decrypted in memory, cached in IndexedDB without their keys.
+ * Encrypted images in a web page: fetched encrypted, decrypted in memory, cached in IndexedDB without their keys.
  *
  * Exports     initPixstoreFrontend  getImage  getImages  deleteCachedImage  cachedImageExists  clearCache  cacheUsage
  *             persistCache  getLastPixstoreError  setCustomErrorHandler  PixstoreError  PixstoreImageElement
  * Element     <pixstore-image image-id token proof alt loading width height>
  * Events      loadstart  load  error  loadend
  * Configured  by initPixstoreFrontend(), or by <meta name="pixstore" content='{…}'>
- * Size        100 KiB in 17 files, 35 KiB with gzip, as written, comments included; and idb, 11 KiB, 3 KiB with gzip
+ * Size        112 KiB in 19 files, 39 KiB with gzip, as written, comments included; and idb, 11 KiB, 3 KiB with gzip
  */
 import './define.js'
 import { configure, currentConfig } from './config.js'
-import { report, settle } from './errors.js'
-import { imageService, renewImageService } from './images.js'
+import { report, runInErrorMode } from './errors.js'
+import { imageService, renewImageService } from './image-service.js'
 
 export { PixstoreImageElement } from './element.js'
 export { PixstoreError, getLastPixstoreError, setCustomErrorHandler } from './errors.js'
 
 /** @typedef {import('./config.js').PixstoreConfig} PixstoreConfig */
-/** @typedef {import('./images.js').ImageFetcher} ImageFetcher */
+/** @typedef {import('./image-service.js').ImageFetcher} ImageFetcher */
 /** @typedef {import('./records.js').ImageRecord} ImageRecord */
 
 /**
- * Lays options over those in force. May be called again; a fetcher that is not given again is dropped.
+ * Changes some options and keeps the others. May be called again; without a fetcher, the one given before is dropped.
  * @param {Partial<PixstoreConfig>} [config]
  * @param {ImageFetcher} [customImageFetcher]  gets wire payloads in the page's own way
  * @throws {import('./errors.js').PixstoreError} names every wrong option
@@ -32,21 +32,21 @@ export function initPixstoreFrontend(config = {}, customImageFetcher = undefined
 }
 
 /**
- * The decrypted image. A cached one of the same token costs no request.
+ * The decrypted image. If it is cached with the same token, this costs no request.
  * @param {ImageRecord} record
  * @param {unknown} [context]  handed to the custom image fetcher
  * @param {{ signal?: AbortSignal }} [options]
  * @returns {Promise<Blob | null>}
  */
 export function getImage(record, context, { signal } = {}) {
-  return settled(async () => {
+  return run(async () => {
     const options = signal ? { context, signal } : { context }
     return (await imageService().load(record, options)).blob
   })
 }
 
 /**
- * The decrypted images, in this order; null where one could not be had. Fetched together.
+ * The decrypted images, in the same order; null for each that could not be loaded. They are fetched together.
  * @param {ImageRecord[]} records
  * @param {unknown} [context]
  * @param {{ signal?: AbortSignal }} [options]
@@ -57,12 +57,12 @@ export function getImages(records, context, options) {
 }
 
 /**
- * True if the image was in the cache, false if not, null if it could not be removed.
+ * Removes an image from the cache. True: it was there; false: it was not; null: it could not be removed.
  * @param {string} id
  * @returns {Promise<boolean | null>}
  */
 export function deleteCachedImage(id) {
-  return settled(() => imageService().deleteCached(id))
+  return run(() => imageService().deleteCached(id))
 }
 
 /**
@@ -70,15 +70,15 @@ export function deleteCachedImage(id) {
  * @returns {Promise<boolean | null>}  null if the cache could not be asked
  */
 export function cachedImageExists(id) {
-  return settled(() => imageService().isCached(id))
+  return run(() => imageService().isCached(id))
 }
 
 /**
- * Removes every image from the cache: for logging out, and for a button.
+ * Removes every image from the cache: on logout, or when the user asks for it.
  * @returns {Promise<true | null>}  null if they could not be removed
  */
 export function clearCache() {
-  return settled(async () => {
+  return run(async () => {
     await imageService().clearCache()
     return /** @type {const} */ (true)
   })
@@ -89,30 +89,31 @@ export function clearCache() {
  * @returns {Promise<{ images: number, bytes: number } | null>}
  */
 export function cacheUsage() {
-  return settled(() => imageService().cacheUsage())
+  return run(() => imageService().cacheUsage())
 }
 
 /**
- * Asks the browser not to drop the cache when space is short. Some browsers ask the user, so it does nothing but when called
- * from a click or the like.
+ * Asks the browser not to drop the cache when space is short. Some browsers then ask the user, so this does nothing unless
+ * it is called from a click or the like.
  * @returns {Promise<boolean | null>}  whether the browser agreed
  */
 export function persistCache() {
-  return settled(async () => {
-    // WebKitGTK has no navigator.storage, and nothing to ask.
+  return run(async () => {
+    // WebKitGTK has no navigator.storage.
     return !!navigator.userActivation?.isActive && await (navigator.storage?.persist() ?? false)
   })
 }
 
 /**
+ * Runs `work`. If it fails, the configured error mode decides what happens.
  * @template T
  * @param {() => Promise<T>} work
  */
-function settled(work) {
-  return settle(work, () => currentConfig().errorHandlingMode)
+function run(work) {
+  return runInErrorMode(work, () => currentConfig().errorHandlingMode)
 }
 
-// A page whose meta tag names an owner drops what another one left, also when it shows no picture.
+// A page whose meta tag names an owner drops what another owner has left, even if it shows no picture.
 try {
   if (currentConfig().cacheOwner != null) imageService()
 } catch (error) {

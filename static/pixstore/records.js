@@ -1,8 +1,8 @@
-/** Image records: what counts as one, and where a fresh one comes from when a proof is too old. Imports errors. */
+/** Image records: how they are checked, and how a fresh one is fetched when a proof is too old. Imports errors. */
 import { PixstoreError } from './errors.js'
 
 /**
- * What the server says of an image. `meta` may be missing; then the key comes with the image.
+ * What the server tells about an image. `meta` may be missing; then the key comes with the image.
  * @typedef {object} ImageRecord
  * @property {string} id
  * @property {number} token  the version of the image
@@ -11,7 +11,7 @@ import { PixstoreError } from './errors.js'
  * @property {string | undefined} [statelessProof]
  */
 
-/** A record of which only the id is certain. @typedef {Partial<ImageRecord> & { id: string }} RecordDraft */
+/** A record that has at least an id. @typedef {Partial<ImageRecord> & { id: string }} RecordDraft */
 
 const IDS_PER_REQUEST = 50
 const DEADLINE = 15_000
@@ -23,19 +23,19 @@ const DEADLINE = 15_000
  */
 export function checkRecord(value) {
   const record = /** @type {Record<string, unknown>} */ (value)
-  if (typeof value !== 'object' || value === null) throw bad('it is not an object')
-  if (!isImageId(record.id)) throw bad('it has no usable id')
-  if (record.token !== undefined && !isToken(record.token)) throw bad('its token is not a whole number')
-  if (record.statelessProof && !isProof(record.statelessProof)) throw bad('its statelessProof is not one')
+  if (typeof value !== 'object' || value === null) throw notARecord('it is not an object')
+  if (!isImageId(record.id)) throw notARecord('it has no usable id')
+  if (record.token !== undefined && !isToken(record.token)) throw notARecord('its token is not a whole number')
+  if (record.statelessProof && !isProof(record.statelessProof)) throw notARecord('its statelessProof cannot be a proof')
   const { meta } = record
   if (meta && !['key', 'iv', 'tag'].every((name) => typeof Reflect.get(Object(meta), name) === 'string')) {
-    throw bad('its meta lacks key, iv or tag')
+    throw notARecord('its meta lacks key, iv or tag')
   }
   return /** @type {RecordDraft} */ (value)
 }
 
 /**
- * Refuses what would change the address it is put into, or cannot stand in one.
+ * Whether this can be an id. Refuses text that cannot stand in a URL path, or would lead to another one.
  * @param {unknown} id
  * @returns {id is string}
  */
@@ -48,18 +48,19 @@ export function isToken(token) {
   return Number.isSafeInteger(token) && Number(token) >= 0
 }
 
-/** Asks `recordUrl` for fresh records; ids of one tick in one request. */
+/** Asks `recordUrl` for fresh records. The ids of one tick go into one request. */
 export class RecordSource {
   #url
   #onLoggedOut
-  /** @type {Map<string, Promise<ImageRecord | undefined>>} */
+  /** The requests under way, by id.
+   * @type {Map<string, Promise<ImageRecord | undefined>>} */
   #asked = new Map()
   /** @type {{ id: string, resolve: (record: ImageRecord | undefined) => void, reject: (error: unknown) => void }[]} */
   #toAsk = []
 
   /**
    * @param {string} url
-   * @param {() => void} onLoggedOut  called when the answer is that nobody is logged in any more
+   * @param {() => void} onLoggedOut  called when the server says that nobody is logged in any more
    */
   constructor(url, onLoggedOut) {
     this.#url = url
@@ -67,7 +68,7 @@ export class RecordSource {
   }
 
   /**
-   * A fresh record, or undefined where there is no such image for whoever is logged in.
+   * A fresh record, or undefined if the user who is logged in has no such image.
    * @param {string} id
    * @returns {Promise<ImageRecord | undefined>}
    * @throws {PixstoreError} code 'proof-refused' (nobody is logged in), 'network'
@@ -76,7 +77,7 @@ export class RecordSource {
     let record = this.#asked.get(id)
     if (!record) {
       record = new Promise((resolve, reject) => {
-        // A task, not a microtask: the refusals of one batch answer come in over several microtasks.
+        // In a task, not a microtask: the refusals of one batch answer are spread over several microtasks.
         if (this.#toAsk.push({ id, resolve, reject }) === 1) setTimeout(() => this.#askAll())
       })
       this.#asked.set(id, record)
@@ -106,7 +107,7 @@ export class RecordSource {
       const response = await fetch(`${this.#url}?${query}`, {
         cache: 'no-store',
         headers: { accept: 'application/json' },
-        // A redirection leads to a login page; followed, it would look like an answer.
+        // A redirect leads to a login page. If it were followed, that page would look like an answer.
         redirect: 'manual',
         signal: AbortSignal.timeout(DEADLINE),
       })
@@ -135,7 +136,7 @@ function isLoggedOut({ type, status }) {
  */
 function checkFresh(record) {
   checkRecord(record)
-  if (!isToken(record.token) || !record.statelessProof) throw bad('it came without token or statelessProof')
+  if (!isToken(record.token) || !record.statelessProof) throw notARecord('it lacks token or statelessProof')
   return record
 }
 
@@ -155,6 +156,6 @@ function isWellFormed(text) {
 }
 
 /** @param {string} why */
-function bad(why) {
-  return new PixstoreError(`This is no image record: ${why}.`, 'record')
+function notARecord(why) {
+  return new PixstoreError(`This is not an image record: ${why}.`, 'record')
 }

@@ -1,14 +1,14 @@
 /**
- * Tells elements where they are: on screen, near it, or not far from it. Imports nothing.
+ * Tells elements where they are: on screen, near it, or still within reach. Imports nothing.
  *
- * Three observers serve all elements. Near is where lazy pictures begin to load; once a picture is no longer within reach,
- * its memory can be given back.
+ * Three observers serve all elements. Lazy pictures begin to load when they come near; once a picture is no longer within
+ * reach, its memory can be given back.
  */
 
 /** @typedef {'onScreen' | 'near' | 'withinReach'} Zone */
-/** @typedef {(zone: Zone, inside: boolean) => void} Listener */
+/** @typedef {(zone: Zone, isInside: boolean) => void} Listener */
 
-/** How far each zone goes beyond its box. The order is the order in which elements are told.
+/** How far each zone goes beyond its box. Elements are told of the zones in this order.
  * @type {[Zone, string][]} */
 const ZONES = [['onScreen', '0%'], ['near', '50%'], ['withinReach', '100%']]
 
@@ -19,17 +19,18 @@ const listeners = new WeakMap()
 let observers = []
 
 /**
+ * Calls `listener` soon for every zone, and later whenever the element enters or leaves one.
  * @param {Element} element
  * @param {Listener} listener
  */
-export function watch(element, listener) {
+export function watchZones(element, listener) {
   if (!observers.length) observers = ZONES.map(([zone, margin]) => observe(zone, margin))
   listeners.set(element, listener)
   for (const observer of observers) observer.observe(element)
 }
 
 /** @param {Element} element */
-export function unwatch(element) {
+export function unwatchZones(element) {
   listeners.delete(element)
   for (const observer of observers) observer.unobserve(element)
 }
@@ -40,10 +41,10 @@ export function unwatch(element) {
  */
 function observe(zone, margin) {
   /** @param {IntersectionObserverEntry[]} entries */
-  const tell = (entries) => {
+  const onChange = (entries) => {
     for (const { target, isIntersecting } of entries) listeners.get(target)?.(zone, isIntersecting)
   }
-  // The first holds for the window, the second for every box that scrolls. Some browsers count the window as one of these
-  // and widen it twice: near is then one window and a half, and within reach four.
-  return new IntersectionObserver(tell, /** @type {{}} */ ({ rootMargin: margin, scrollMargin: margin }))
+  // rootMargin widens the window, scrollMargin every box that scrolls. Some browsers count the window as such a box and
+  // widen it twice: then near means one and a half windows away instead of half a window, and within reach four instead of one.
+  return new IntersectionObserver(onChange, /** @type {{}} */ ({ rootMargin: margin, scrollMargin: margin }))
 }

@@ -1,12 +1,12 @@
 /**
- * The wire payload: what the image endpoint answers. Pure; imports only errors.
+ * The wire payload: the answer of the image endpoint. Pure; imports only errors.
  *
  *     0 Success    state(1) | ciphertext
  *     1 Updated    state(1) | token u64 LE(8) | key(32) | iv(12) | tag(16) | ciphertext
  *     2 NotFound  3 MissingID  4 MissingProof  5 InvalidProof  6 InternalError      state(1) alone
  *
- * One encoding only: exact lengths, known states, at least one byte of ciphertext; anything else is refused.
- * A batch answer is a row of payloads, each behind its length as u32 LE.
+ * There is one encoding only: exact lengths, known states, at least one byte of ciphertext. Anything else is refused.
+ * A batch answer is a sequence of payloads, each preceded by its length as u32 LE.
  */
 import { PixstoreError } from './errors.js'
 
@@ -32,8 +32,8 @@ const UPDATED_HEAD_SIZE = TAG_AT + TAG_SIZE
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 
 /**
- * The byte fields are views over the payload: copy what shall outlive it, and never store a view (a stored view drags
- * the whole payload along, key included).
+ * The byte fields are views of the payload. Never store a view: the whole payload would be stored with it, key included.
+ * Copy what must outlive the payload.
  * @typedef {{ state: 0, ciphertext: Bytes }} Success
  * @typedef {{ state: 1, token: number, key: Bytes, iv: Bytes, tag: Bytes, ciphertext: Bytes }} Updated
  * @typedef {{ state: 2 | 3 | 4 | 5 | 6 }} Refusal
@@ -51,12 +51,12 @@ export function decodeWirePayload(data) {
   if (state === WireState.Success) return { state, ciphertext: ciphertextFrom(data, 1) }
   if (state === WireState.Updated) return decodeUpdated(data)
   if (state > WireState.InternalError) throw malformed(`unknown state ${state}`)
-  if (data.length !== 1) throw malformed(`state ${state} carries more than itself`)
+  if (data.length !== 1) throw malformed(`state ${state} must stand alone`)
   return { state: /** @type {Refusal['state']} */ (state) }
 }
 
 /**
- * Yields the payloads of a batch answer as soon as each is complete.
+ * Yields each payload of a batch answer as soon as it is complete.
  * @param {ReadableStream<Uint8Array>} stream
  * @returns {AsyncGenerator<Bytes, void, void>}
  * @throws {PixstoreError} code 'wire': the answer ends within a payload
@@ -81,12 +81,15 @@ export async function* readBatch(stream) {
     }
     if (arrived.size) throw malformed('the batch ends within a length')
   } finally {
-    // Also when the reader of this generator stops early: nobody wants the rest.
+    // If the caller stops early, nobody needs the rest.
     reader.cancel().catch(() => {})
   }
 }
 
-/** Bytes that arrive in pieces and leave in others. Holds no more than what has arrived, whatever length was announced. */
+/**
+ * Bytes that arrive in pieces of one size and are taken in pieces of another. It holds only bytes that have arrived, however
+ * great the length that was announced.
+ */
 class ByteQueue {
   /** @type {Uint8Array[]} */
   #pieces = []
@@ -99,7 +102,7 @@ class ByteQueue {
   }
 
   /**
-   * Moves the first `size` bytes into a buffer of their own. What is left behind is wiped: it may hold a key.
+   * Moves the first `size` bytes into a new buffer. Wipes them in the old one: they may hold a key.
    * @param {number} size
    */
   take(size) {

@@ -18,7 +18,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture
 def new_page(context: BrowserContext, endpoint: Endpoint) -> Iterator[Callable[[], ModulePage]]:
-    """Return a function that opens a tab; none of them may have had reason to complain."""
+    """Return a function that opens a tab; at the end, none of them may have complained."""
     pages: list[ModulePage] = []
 
     def new_page() -> ModulePage:

@@ -15,7 +15,7 @@ PRELOADS = "".join(
     for file in [*sorted(STATIC.glob("pixstore/*.js")), STATIC / "vendor/idb.js"]
 )
 
-# Called in the page: fetches through the module and says what came.
+# Called in the page: fetches images through the module and describes them.
 GET = """async ([records, options]) => {
   const { getImages, getLastPixstoreError } = await import(options.module)
   const blobs = await getImages(records)
@@ -40,7 +40,7 @@ def tag(record: dict, content: str = "", **attributes: object) -> str:
 
 
 class ModulePage:
-    """One tab. *complaints* collects what the console and the security policy had to say."""
+    """One tab. *complaints* collects the warnings and errors of the console and the security policy."""
 
     def __init__(self, context: BrowserContext, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -70,7 +70,7 @@ class ModulePage:
         return self.tab.evaluate(wrapped, [self.module, argument])
 
     def runs_without_gesture(self, script: str) -> Any:
-        """Evaluate *script* as if nobody had clicked: what Playwright evaluates counts as a click."""
+        """Evaluate *script* as if nobody had clicked: a script run by Playwright counts as a click."""
         if not isinstance(self.tab, Page):
             return self.runs(script)
         called = {"expression": f"import('{self.module}').then({script})", "awaitPromise": True}
@@ -78,7 +78,7 @@ class ModulePage:
         return answer["result"]["value"]
 
     def image_names(self) -> list[str]:
-        """Return the names of the images that assistive software is told of."""
+        """Return the names of the images that assistive software can find."""
         if isinstance(self.tab, Tab):
             return self.tab.image_names()
         images = [image.aria_snapshot() for image in self.tab.get_by_role("img").all()]
@@ -113,7 +113,7 @@ class ModulePage:
         return self.runs("({ cachedImageExists }, id) => cachedImageExists(id)", image_id)
 
     def cached(self) -> dict:
-        """Wait until all is written, and return how much is in the cache."""
+        """Wait until everything is written, and return how much is in the cache."""
         return self.runs("({ cacheUsage }) => cacheUsage()")
 
     def expects(self, *parts: str) -> None:

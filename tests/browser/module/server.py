@@ -57,7 +57,7 @@ class Sealed:
 
     @property
     def meta(self) -> dict[str, str]:
-        """What decrypts it, as in an image record."""
+        """The key, IV and tag, as in an image record."""
         parts = {"key": self.key, "iv": self.iv, "tag": self.tag}
         return {name: base64.b64encode(value).decode() for name, value in parts.items()}
 
@@ -77,7 +77,7 @@ class Asked:
 
 
 class Endpoint:
-    """The state of the server: images, pages, what was asked, and what shall go wrong."""
+    """The state of the server: images, pages, the requests so far, and the faults to come."""
 
     def __init__(self) -> None:
         self.images: dict[str, Sealed] = {}
@@ -111,7 +111,7 @@ class Endpoint:
         return record | {"meta": sealed.meta} if meta else record
 
     def fail_next(self, *faults: Callable[["Handler"], bool]) -> None:
-        """Let the next requests to the image endpoint go wrong, one fault each."""
+        """Let each of the next requests to the image endpoint fail with one of these faults."""
         self.faults.extend(faults)
 
     def payload(self, image_id: str, proof: str | None, token: int | None) -> bytes:
@@ -265,7 +265,7 @@ class Server(ThreadingHTTPServer):
         self.endpoint.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
-        """A browser that hangs up is no error."""
+        """Ignore a browser that hangs up: that is not an error."""
 
 
 @contextmanager

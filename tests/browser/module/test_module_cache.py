@@ -1,6 +1,6 @@
 """
-What the cache promises: it saves requests, keeps its limits, belongs to one owner, and whatever befalls it, the picture
-comes all the same.
+The promises of the cache: it saves requests, keeps its limits and belongs to one owner; and whatever happens to it, the
+picture is shown.
 """
 
 import base64
@@ -35,7 +35,7 @@ only_by_devtools = pytest.mark.not_in(
 
 
 def rows(page: ModulePage, store: str = "images-uses") -> list[dict]:
-    """Return what lies in an object store."""
+    """Return the rows of an object store."""
     script = f"async ([name, store]) => {{ {RAW} const db = await raw(name); const found = await all(db, store); db.close(); return found }}"
     return page.tab.evaluate(script, [DATABASE, store])
 
@@ -92,7 +92,7 @@ def test_a_batch_of_hits_is_one_read_transaction(page, endpoint):
 
 
 def test_uses_are_noted_for_many_at_once(page, endpoint):
-    """Hits move the time of use, in one small write that leaves the bytes alone."""
+    """Several hits update their times of use in one small write, which does not touch the bytes."""
     records = [endpoint.add(f"a{n}") for n in range(3)]
     page.gets(*records)
     page.cached()
@@ -121,7 +121,7 @@ def test_what_is_not_written_yet_is_a_hit(page, endpoint):
 
 
 def test_least_recently_used_go_first(page, endpoint):
-    """When the limit by count is passed, those least recently used are evicted, a few more than needed."""
+    """When there are too many images, the least recently used are evicted, a few more than needed."""
     page.configures(frontendImageCacheLimit=10, frontendCleanupBatch=3)
     for n in range(10):
         page.gets(endpoint.add(f"a{n}"))
@@ -141,7 +141,7 @@ def test_least_recently_used_go_first(page, endpoint):
 
 
 def test_limit_by_bytes(page, endpoint):
-    """When the limit by bytes is passed, old images go until it is kept; nothing else does."""
+    """When there are too many bytes, old images are evicted until the limit is kept, and no more."""
     image = picture(200, 200)
     page.configures(cacheBytesLimit=len(image) * 5)
     for n in range(5):
@@ -157,7 +157,7 @@ def test_limit_by_bytes(page, endpoint):
 
 
 def test_an_image_larger_than_the_cache(page, endpoint):
-    """What is larger than the whole cache is shown, and evicts nothing."""
+    """An image larger than the whole cache is shown, but not cached, and evicts nothing."""
     small, large = picture(), picture(900, 900)
     page.configures(cacheBytesLimit=len(large) - 1)
 
@@ -167,7 +167,7 @@ def test_an_image_larger_than_the_cache(page, endpoint):
 
 
 def test_two_tabs_keep_one_limit(new_page, endpoint):
-    """Two tabs that fill the cache at once keep its limits together, and its sums stay right."""
+    """Two tabs that fill the cache at the same time keep its limits together, and its totals stay right."""
     options = {"frontendImageCacheLimit": 30, "frontendCleanupBatch": 5}
     tabs = [new_page().opens(config=options) for _ in range(2)]
     lists = [[endpoint.add(f"{name}{n}") for n in range(60)] for name in "ab"]
@@ -202,7 +202,7 @@ def limit_storage(page: ModulePage, size: int) -> None:
 
 @only_by_devtools
 def test_a_full_disk_makes_room(new_page, endpoint):
-    """When the browser refuses a write for want of space, the oldest images go and the write is done again."""
+    """When the browser refuses a write for lack of space, the oldest images are evicted and the write is repeated."""
     page = new_page()
     page.tab.add_init_script("StorageManager.prototype.estimate = () => Promise.reject(new Error())")
     page.opens()
@@ -219,7 +219,7 @@ def test_a_full_disk_makes_room(new_page, endpoint):
 
 @only_by_devtools
 def test_a_disk_with_no_room_at_all(new_page, endpoint):
-    """Where not even one picture can be kept, pictures are shown uncached."""
+    """If not even one picture can be cached, pictures are shown uncached."""
     page = new_page().opens()
     limit_storage(page, 1)
     image = picture(500, 500, kind="BMP")
@@ -265,11 +265,11 @@ def test_storage_is_made_persistent_only_by_a_gesture(new_page):
     assert page.waits_for("window.kept") is True
 
 
-# --- what befalls the database ---
+# --- what can happen to the database ---
 
 
 def test_a_browser_that_cannot_promise_storage(new_page, endpoint):
-    """Where there is no navigator.storage, persistCache() says no, and pictures are cached all the same."""
+    """Without navigator.storage, persistCache() gives false, and pictures are cached nevertheless."""
     page = new_page()
     page.tab.add_init_script(
         "Object.defineProperty(Navigator.prototype, 'storage', { get: () => undefined })"
@@ -292,7 +292,7 @@ def test_a_browser_that_cannot_promise_storage(new_page, endpoint):
     ],
 )
 def test_a_damaged_entry(page, endpoint, damage):
-    """An entry that cannot be what was stored is dropped, fetched again and whole afterwards."""
+    """A damaged entry is dropped, and the image is fetched and cached again."""
     record = endpoint.add("a")
     page.gets(record)
     page.cached()
@@ -317,7 +317,7 @@ def test_a_damaged_entry(page, endpoint, damage):
     ],
 )
 def test_no_indexeddb(new_page, endpoint, absence):
-    """Where the browser offers no IndexedDB (private windows), or a broken one, pictures come uncached."""
+    """If IndexedDB is missing (private windows) or broken, pictures are shown uncached."""
     page = new_page()
     page.tab.add_init_script(absence)
     page.opens(config={"cacheOwner": "u1"})
@@ -330,7 +330,7 @@ def test_no_indexeddb(new_page, endpoint, absence):
 
 
 def test_an_indexeddb_that_does_not_answer(new_page, endpoint):
-    """A browser whose IndexedDB hangs costs a short wait once, and no picture."""
+    """If IndexedDB hangs, pictures wait for it once and for a short time, and are shown."""
     page = new_page()
     page.tab.add_init_script(
         """const { open } = IDBFactory.prototype
@@ -360,7 +360,7 @@ def test_an_indexeddb_that_does_not_answer(new_page, endpoint):
 
 
 def test_an_older_tab_in_the_way(new_page, endpoint):
-    """A tab that keeps an older database open (`blocked`) stops no picture; when it closes, caching begins."""
+    """A tab that keeps an older database open (`blocked`) does not hold up pictures; when it closes it, caching begins."""
     old = new_page().opens()
     old.tab.evaluate(f"async () => {{ {RAW} window.held = await raw('{DATABASE}', 1) }}")
     page = new_page().opens()
@@ -389,7 +389,7 @@ def test_a_newer_tab_is_let_through(new_page, endpoint):
 
 
 def test_going_back_to_an_older_release(new_page, endpoint):
-    """A page that finds the database of a newer release makes its own anew, rather than never caching again."""
+    """A page that finds the database of a newer release replaces it by its own, rather than never caching again."""
     page = new_page().opens()
     page.tab.evaluate(f"async () => {{ {RAW} (await raw('{DATABASE}', 99_999)).close() }}")
 
@@ -400,7 +400,7 @@ def test_going_back_to_an_older_release(new_page, endpoint):
 
 @pytest.mark.parametrize("version", [1, 101])
 def test_a_database_of_another_make(new_page, endpoint, version):
-    """What the npm frontend, or anybody else, left under this name is dropped: it may hold keys."""
+    """A database of this name that the npm frontend or another program has left is dropped: it may hold keys."""
     page = new_page().opens()
     page.tab.evaluate(
         """async ([name, version]) => {
@@ -438,7 +438,7 @@ def test_a_raised_version_drops_the_cache(page, endpoint):
 
 
 def test_a_lost_connection_is_opened_again(page, endpoint):
-    """When the browser closes the connection under a live page, the next picture opens another."""
+    """When the browser closes the connection of a page that is still open, the next picture opens another."""
     page.tab.evaluate(
         """() => {
           const { open } = IDBFactory.prototype
@@ -468,7 +468,7 @@ def test_a_lost_connection_is_opened_again(page, endpoint):
 
 @only_by_devtools
 def test_the_database_deleted_under_a_live_page(page, endpoint):
-    """Somebody empties the site's storage while the page is open: pictures keep coming, and a reload caches again."""
+    """If the site's storage is deleted while the page is open, pictures are still shown, and a reload caches them again."""
     record = endpoint.add("a")
     page.gets(record)
     page.cached()
@@ -483,7 +483,7 @@ def test_the_database_deleted_under_a_live_page(page, endpoint):
 
 
 def test_an_aborted_write(page, endpoint):
-    """A write transaction that the browser aborts leaves no half entry, and no picture fails."""
+    """A write transaction that the browser aborts leaves no partial entry, and no picture fails."""
     page.gets(endpoint.add("a"))
     page.cached()
     page.tab.evaluate(
@@ -502,8 +502,8 @@ def test_an_aborted_write(page, endpoint):
     assert ids(page) == {"a"}
 
 
-def test_a_page_that_was_left_holds_up_nobody(page, endpoint):
-    """A page that the browser keeps for "back" is in no later page's way: going from page to page, each one caches."""
+def test_a_page_that_was_left_holds_up_no_other(page, endpoint):
+    """A page that the browser keeps for "back" does not stop the pages after it from caching."""
     for number in range(1, 7):
         page.opens(path=f"/{number}")
         page.gets(endpoint.add(f"a{number}"), *map(endpoint.record, endpoint.images))
@@ -516,7 +516,7 @@ def test_a_page_that_was_left_holds_up_nobody(page, endpoint):
 
 
 def test_a_tab_closed_while_writing(new_page, endpoint):
-    """A tab closed right after it got its pictures leaves whole entries or none."""
+    """A tab that is closed right after its pictures came leaves whole entries or none."""
     image = picture(600, 600, kind="BMP")
     records = [endpoint.add(f"a{n}", image) for n in range(5)]
     closing = new_page().opens()
@@ -535,7 +535,7 @@ def test_a_tab_closed_while_writing(new_page, endpoint):
 
 
 def test_another_owner_finds_nothing(new_page, endpoint):
-    """When another user's page opens, what was cached is dropped, even if that page shows no picture."""
+    """When another user opens a page, the cached images are dropped, even if that page shows no picture."""
     new_page().opens(config={"cacheOwner": "anna"}).gets(endpoint.add("a"))
     first = new_page().opens(config={"cacheOwner": "anna"})
     assert first.has_cached("a") is True
@@ -546,7 +546,7 @@ def test_another_owner_finds_nothing(new_page, endpoint):
 
 
 def test_a_tab_of_the_user_before(new_page, endpoint):
-    """A tab left open by the user before neither reads what the next one caches nor adds to it."""
+    """A tab that the previous user left open neither reads the next user's cache nor writes to it."""
     left_open = new_page().opens(config={"cacheOwner": "anna"})
     left_open.gets(endpoint.add("a"))
     left_open.cached()
@@ -562,7 +562,7 @@ def test_a_tab_of_the_user_before(new_page, endpoint):
 
 
 def test_logging_out_in_another_tab(new_page, endpoint):
-    """After clearCache() in one tab, another one caches nothing more until it is loaded again."""
+    """After clearCache() in one tab, another tab caches nothing until it is reloaded."""
     tabs = [new_page().opens(config={"cacheOwner": "anna"}) for _ in range(2)]
     for tab, name in zip(tabs, "ab", strict=True):
         tab.gets(endpoint.add(name))
@@ -578,8 +578,28 @@ def test_logging_out_in_another_tab(new_page, endpoint):
     assert ids(tabs[0]) == {"c"}
 
 
+def test_clearing_the_cache_of_a_page_that_goes_on(new_page, endpoint):
+    """A page that clears the cache itself goes on using it: the next picture is cached."""
+    page = new_page().opens(config={"cacheOwner": "anna"})
+    page.gets(endpoint.add("a"))
+    page.cached()
+
+    # Written, looked up and counted while the cache is being emptied.
+    page.runs(
+        """({ clearCache, getImages, cacheUsage }, records) => Promise.all([
+          getImages(records), clearCache(), getImages(records), cacheUsage(), clearCache(), cacheUsage()])""",
+        [endpoint.record("a"), endpoint.add("b")],
+    )
+    page.gets(endpoint.add("c"))
+    page.cached()
+
+    assert "c" in ids(page)
+    page.opens(config={"cacheOwner": "anna"}).gets(endpoint.record("c"))
+    assert endpoint.asked_ids().count("c") == 1
+
+
 def test_the_owner_is_not_written_down(page, endpoint):
-    """Of the owner only a fingerprint is stored."""
+    """Only a fingerprint of the owner is stored."""
     page.configures(cacheOwner="anna@example.org")
     page.gets(endpoint.add("a"))
     page.cached()
@@ -589,7 +609,7 @@ def test_the_owner_is_not_written_down(page, endpoint):
 
 
 def test_another_cache_mode_starts_empty(page, endpoint):
-    """A page that asks for ciphertext only does not keep the pictures of before."""
+    """A page with cacheMode 'encrypted' drops the decrypted pictures cached before."""
     record = endpoint.add("a")
     page.gets(record)
     page.cached()
@@ -666,7 +686,7 @@ def profile(browser, folder):
 
 
 def found_in(folder, secrets: dict[bytes, str]) -> set[str]:
-    """Return the names of those secrets that stand in a file below *folder*."""
+    """Return the names of the secrets that are in a file below *folder*."""
     files = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
     return {name for secret, name in secrets.items() for file in files if secret in file}
 

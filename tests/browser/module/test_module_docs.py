@@ -1,4 +1,4 @@
-"""What is written about the browser module is so: options, functions, attributes, events and sizes."""
+"""The documentation of the browser module is true: options, functions, attributes, events and sizes."""
 
 import gzip
 import re
@@ -34,7 +34,7 @@ def test_sizes(text):
 
 
 def test_options_and_their_defaults(page):
-    """Every option has its row, with its default; there are no others."""
+    """Every option has a row with its default, and there are no other rows."""
     table = PAGE.partition("## Configuration")[2].partition("**Your own transport**")[0]
     rows = re.findall(r"^\| (`.+?) \| (.+?) \|", table, re.MULTILINE)
     told = {name: default for names, default in rows for name in re.findall(r"`(\w+)`", names)}

@@ -43,7 +43,7 @@ def page(new_page):
 
 
 def test_shows_the_picture_pixel_for_pixel(page, endpoint):
-    """What is on screen is what was encrypted, in its own size."""
+    """The picture on screen is the one that was encrypted, in its own size."""
     replaces_body(page, tag(endpoint.add("a", picture(40, 30, "#123456")), alt="A field"))
     page.waits_for(SHOWN)
 
@@ -92,7 +92,7 @@ def test_events_when_it_fails(page, endpoint):
 
 
 def test_an_accessible_name(page, endpoint):
-    """It is an image with its alt as name, before and after loading; an empty alt makes it a decoration."""
+    """Before and after loading, it is an image whose name is its alt; an empty alt makes it a decoration."""
     endpoint.before_payload = lambda _: eventually(lambda: False, 0.2)
     replaces_body(page, tag(endpoint.add("a"), "<span>placeholder</span>", alt="Two cats"))
 
@@ -105,7 +105,7 @@ def test_an_accessible_name(page, endpoint):
 
 
 def test_content_until_the_picture_is_there(page, endpoint):
-    """What stands in the tag is seen while the picture loads, and no longer."""
+    """The content of the tag is shown while the picture loads, and hidden afterwards."""
     endpoint.before_payload = lambda _: eventually(lambda: False, 0.3)
     replaces_body(page, tag(endpoint.add("a"), "<span>soon</span>"))
 
@@ -123,12 +123,12 @@ def test_nothing_to_show(page):
 
 
 def test_a_wrong_token_is_an_error(page):
-    """An attribute that cannot be right is told like any other failure."""
+    """An impossible attribute is reported like any other failure."""
     replaces_body(page, '<pixstore-image image-id="a" token="soon" proof="p"></pixstore-image>')
     page.waits_for(FAILED)
 
     assert page.last_error()["code"] == "record"
-    page.expects("no image record")
+    page.expects("not an image record")
 
 
 # --- lazy ---
@@ -158,7 +158,7 @@ def test_eager_pictures_do_not_wait(page, endpoint):
 
 
 def test_a_page_full_of_pictures(page, endpoint):
-    """Scrolling past hundreds of pictures keeps few object URLs alive, moves nothing, and coming back asks for nothing."""
+    """Scrolling past hundreds of pictures keeps few object URLs alive, and scrolling back costs no request."""
     page.tab.set_viewport_size({"width": 300, "height": 400})
     tags = [tag(endpoint.add(f"a{n}"), width=200, height=200) + "<br>" for n in range(200)]
     page.gets(*[endpoint.record(f"a{n}") for n in range(200)])
@@ -183,7 +183,7 @@ def test_a_page_full_of_pictures(page, endpoint):
 
 
 def test_a_released_picture_keeps_its_place(page, endpoint):
-    """A picture far off screen gives back its memory; its box stays, also where only the picture itself knew its size."""
+    """A picture far off screen gives back its memory; its box keeps its size, even without width and height."""
     page.tab.set_viewport_size({"width": 300, "height": 200})
     replaces_body(page, tag(endpoint.add("a", picture(120, 80))) + "<div></div>")
     page.waits_for(SHOWN)
@@ -209,11 +209,71 @@ def test_a_released_picture_keeps_its_place(page, endpoint):
     assert page.tab.evaluate("() => events") == ["loadstart", "load", "loadend"]
 
 
+def release(page) -> None:
+    """Scroll the lazy picture at the top of the page out of reach."""
+    page.waits_for(SHOWN)
+    page.tab.set_viewport_size({"width": 300, "height": 200})
+    page.tab.evaluate(
+        """() => {
+          const space = document.createElement('div')
+          space.style.height = '9000px'
+          document.body.append(space)
+          scrollTo(0, 8000)
+        }"""
+    )
+    page.waits_for("urls.size === 0")
+
+
+def test_a_released_picture_comes_back_in_its_newest_version(page, endpoint):
+    """A picture that gets a new token while it is out of reach loads the new version when it comes near again."""
+    replaces_body(page, tag(endpoint.add("a", picture(120, 80))))
+    release(page)
+    record = endpoint.add("a", picture(60, 40))
+
+    page.tab.evaluate(
+        "(token) => { document.querySelector('pixstore-image').token = token }", record["token"]
+    )
+    page.tab.wait_for_timeout(50)
+    assert page.tab.evaluate(BOX) == [120, 80]
+    assert len(endpoint.asked) == 1
+
+    page.tab.evaluate("() => scrollTo(0, 0)")
+    page.waits_for("document.querySelector('pixstore-image').naturalWidth === 60")
+    assert page.tab.evaluate(BOX) == [60, 40]
+    assert page.waits_for("events.length >= 6 && events") == ["loadstart", "load", "loadend"] * 2
+
+
+def test_a_released_picture_that_is_no_longer_lazy(page, endpoint):
+    """A released picture whose loading becomes eager is brought back wherever it stands."""
+    replaces_body(page, tag(endpoint.add("a")))
+    release(page)
+
+    page.tab.evaluate("() => { document.querySelector('pixstore-image').loading = 'eager' }")
+
+    page.waits_for("urls.size === 1")
+    assert page.tab.evaluate("() => events") == ["loadstart", "load", "loadend"]
+
+
+def test_a_released_picture_that_cannot_come_back(page, endpoint):
+    """Bringing a released picture back is silent, unless it fails: then there is an error event."""
+    replaces_body(page, tag(endpoint.add("a")))
+    release(page)
+    page.cached()
+    page.runs("({ deleteCachedImage }) => deleteCachedImage('a')")
+    endpoint.images.clear()
+
+    page.tab.evaluate("() => scrollTo(0, 0)")
+
+    page.waits_for(FAILED)
+    assert page.waits_for("events.length >= 5 && events.slice(3)") == ["error", "loadend"]
+    page.expects("does not exist")
+
+
 # --- size ---
 
 
 def test_no_layout_shift(page, endpoint):
-    """With width and height the place is there from the start, and nothing moves when the picture comes."""
+    """With width and height the box has its size from the start, and nothing moves when the picture comes."""
     endpoint.before_payload = lambda _: eventually(lambda: False, 0.2)
     page.tab.evaluate(
         """() => {
@@ -233,7 +293,7 @@ def test_no_layout_shift(page, endpoint):
 
 
 def test_style_sheets_decide_over_width_and_height(page, endpoint):
-    """Width and height yield to the page's own style, and give the proportions where only one side is set."""
+    """The page's style overrides width and height; if it sets only one of them, the proportions are kept."""
     replaces_body(page, tag(endpoint.add("a", picture(400, 300)), width=200, height=150))
     page.waits_for(SHOWN)
     page.tab.evaluate("() => { document.querySelector('pixstore-image').style.width = '100px' }")
@@ -311,8 +371,58 @@ def test_a_new_version_replaces_the_picture(page, endpoint):
     assert page.tab.evaluate("() => urls.size") == 1
 
 
+def test_a_version_overtaken_while_it_loads(page, endpoint):
+    """If a second new token comes while the first is loading, the old picture stays until the newest is there."""
+    replaces_body(page, tag(endpoint.add("a", picture(10, 10)), loading="eager"))
+    page.waits_for(SHOWN)
+    tokens = [endpoint.add("a", picture(size, size))["token"] for size in (20, 30)]
+    endpoint.before_payload = lambda _: eventually(lambda: False, 0.2)
+
+    looked_like = page.tab.evaluate(
+        """async (tokens) => {
+          const host = document.querySelector('pixstore-image')
+          const seen = new Set()
+          for (const token of tokens) {
+            host.token = token
+            await new Promise((resolve) => setTimeout(resolve, 50))
+            seen.add(`${host.matches(':state(loaded)')} ${host.naturalWidth}`)
+          }
+          return [...seen]
+        }""",
+        tokens,
+    )
+    page.waits_for("document.querySelector('pixstore-image').naturalWidth === 30")
+
+    assert looked_like == ["true 10"]
+    events = ["loadstart", "load", "loadend", "loadstart", "loadstart", "load", "loadend"]
+    assert page.waits_for("events.length >= 7 && events") == events
+    assert page.tab.evaluate("() => urls.size") == 1
+
+
+def test_complete_when_the_events_come(page, endpoint):
+    """As for <img>, complete is true when load or error is fired."""
+    page.tab.evaluate(
+        """() => {
+          window.seen = []
+          const note = ({ target, type }) => {
+            if (target.localName === 'pixstore-image') seen.push(`${type} ${target.complete}`)
+          }
+          for (const type of ['loadstart', 'load', 'error']) document.addEventListener(type, note, true)
+        }"""
+    )
+
+    replaces_body(page, tag(endpoint.add("a"), loading="eager"))
+    page.waits_for(SHOWN)
+    replaces_body(page, tag(endpoint.add("b") | {"id": "missing"}, loading="eager"))
+    page.waits_for(FAILED)
+
+    seen = page.waits_for("seen.length >= 4 && seen")
+    assert seen == ["loadstart false", "load true", "loadstart false", "error true"]
+    page.expects("does not exist")
+
+
 def test_moving_it_costs_nothing(page, endpoint):
-    """Moved in the page (taken out and put in again), it keeps its picture: no request, no event."""
+    """Moving it (which disconnects and reconnects it) keeps the picture: no request, no event."""
     replaces_body(page, tag(endpoint.add("a"), loading="eager") + "<main></main>")
     page.waits_for(SHOWN)
 
@@ -331,7 +441,7 @@ def test_moving_it_costs_nothing(page, endpoint):
 
 
 def test_removed_it_leaves_nothing(page, endpoint):
-    """Removed from the page, its request is aborted, its URL revoked, and no event follows."""
+    """Removing it aborts its request and revokes its URL, and no event follows."""
     replaces_body(page, tag(endpoint.add("shown"), loading="eager"))
     page.waits_for(SHOWN)
     endpoint.before_payload = lambda _: eventually(lambda: False, 0.3)
@@ -349,7 +459,7 @@ def test_removed_it_leaves_nothing(page, endpoint):
 
 
 def test_put_back_it_shows_again(page, endpoint):
-    """Taken out for longer and put back, it shows its picture from the cache."""
+    """Removed and inserted again later, it shows its picture from the cache."""
     replaces_body(page, tag(endpoint.add("a"), loading="eager"))
     page.waits_for(SHOWN)
     page.tab.evaluate("() => { window.kept = document.querySelector('pixstore-image'); kept.remove() }")
@@ -361,7 +471,7 @@ def test_put_back_it_shows_again(page, endpoint):
 
 
 def test_under_htmx(page, endpoint):
-    """Swapped in by htmx, it needs no glue: the picture appears, and what was swapped out is given back."""
+    """Under htmx it needs no extra code: a new picture appears, and the memory of the old one is given back."""
     first, second = endpoint.add("a"), endpoint.add("b", picture(20, 20))
     endpoint.pages["/part"] = f'<div id="part">{tag(second)}</div>'
     page.opens(
@@ -416,7 +526,7 @@ def test_properties_set_before_it_was_known(new_page, endpoint):
 
 
 def test_retry_by_keyboard(page, endpoint):
-    """A failed picture says what is wrong and has a button that the keyboard reaches; pressing it tries again."""
+    """A failed picture says what is wrong and has a button that can be reached by keyboard; it tries again."""
     record = endpoint.add("a")
     sealed = endpoint.images.pop("a")
     replaces_body(page, tag(record, alt="My cat"))
@@ -448,7 +558,7 @@ def test_words_of_the_page_for_a_failure(page, endpoint):
 
 
 def test_a_new_proof_is_a_new_chance(page, endpoint):
-    """A picture that failed for its proof is tried again when a newer proof is set."""
+    """A picture that failed because of its proof tries again when a newer proof is set."""
     replaces_body(page, tag(endpoint.add("a") | {"statelessProof": "old"}))
     page.waits_for(FAILED)
 
@@ -459,7 +569,7 @@ def test_a_new_proof_is_a_new_chance(page, endpoint):
 
 
 def test_a_cached_picture_that_cannot_be_read(page, endpoint):
-    """A picture damaged in the cache, which no checksum would notice, is fetched again when it does not show."""
+    """A cached picture that was damaged unnoticed is fetched again when the browser cannot show it."""
     record = endpoint.add("a")
     page.gets(record)
     page.cached()
@@ -487,7 +597,7 @@ def test_a_cached_picture_that_cannot_be_read(page, endpoint):
 
 
 def test_what_no_browser_can_show(page, endpoint):
-    """Bytes that decrypt but are no picture end in an error, after one try."""
+    """Bytes that can be decrypted but are not a picture cause an error, after one attempt."""
     replaces_body(page, tag(endpoint.add("a", b"not a picture")))
     page.waits_for(FAILED)
 

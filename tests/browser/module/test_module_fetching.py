@@ -1,4 +1,4 @@
-"""How images are asked for: together, most wanted first, again when it went wrong, and never twice for nothing."""
+"""How images are fetched: together, those on screen first, again after a failure, and never twice for nothing."""
 
 from threading import Event
 
@@ -21,7 +21,7 @@ def test_one_request_for_a_page_of_pictures(page, endpoint):
 
 
 def test_no_request_asks_for_more_than_a_hundred(page, endpoint):
-    """More pictures than a batch may hold are several batches."""
+    """More pictures than fit into one batch become several batches."""
     got = page.gets(*[endpoint.add(f"a{n}") for n in range(230)])
 
     assert all(got)
@@ -55,7 +55,7 @@ def test_the_first_picture_does_not_wait_for_the_last(page, endpoint):
 
 
 def test_pieces_of_any_size(page, endpoint):
-    """A batch answer may come in pieces that cut lengths and payloads anywhere."""
+    """A batch answer may arrive in pieces that end anywhere, even within a length or a payload."""
     result = page.runs(
         """async () => {
           const { readBatch } = await import('/static/v1/pixstore/wire.js')
@@ -79,7 +79,7 @@ def test_pieces_of_any_size(page, endpoint):
 
 
 def test_an_endpoint_without_post(page, endpoint):
-    """Where POST answers 404, pictures come one by one, and POST is not tried again."""
+    """If POST is answered with 404, pictures are fetched one by one, and POST is not tried again."""
     endpoint.takes_batches = False
 
     assert all(page.gets(*[endpoint.add(f"a{n}") for n in range(8)]))
@@ -102,7 +102,7 @@ def test_batches_can_be_turned_off(page, endpoint):
     "preflight", ["Content-Type, x-pixstore-proof, x-pixstore-token", "x-pixstore-proof, x-pixstore-token"]
 )
 def test_an_npm_backend_on_another_origin(new_page, endpoint, preflight):
-    """Another origin that knows no POST (the npm backend), or allows none, is asked by GET, without being told so."""
+    """If another origin does not know POST (the npm backend) or forbids it, pictures are fetched by GET, without configuration."""
     with serving() as npm:
         endpoint.csp = endpoint.csp.replace("connect-src", f"connect-src {npm.url}")
         npm.takes_batches = False
@@ -121,7 +121,7 @@ def test_an_npm_backend_on_another_origin(new_page, endpoint, preflight):
 
 
 def test_a_batch_that_breaks_off(page, endpoint):
-    """What a broken batch delivered stays delivered; only the rest is asked for again."""
+    """When a batch breaks off, only the images that are still missing are asked for again."""
     records = [endpoint.add(f"a{n}") for n in range(6)]
     endpoint.fail_next(stop_after(4))
 
@@ -131,7 +131,7 @@ def test_a_batch_that_breaks_off(page, endpoint):
 
 
 def test_passing_trouble_is_sat_out(page, endpoint):
-    """A broken connection and an overloaded server are tried again; the page notices nothing but the time."""
+    """After a broken connection or an overloaded server the request is repeated; the page only notices a delay."""
     endpoint.fail_next(hang_up, status(503))
 
     assert page.gets(endpoint.add("a"))[0]
@@ -140,7 +140,7 @@ def test_passing_trouble_is_sat_out(page, endpoint):
 
 
 def test_a_server_that_stays_away(page, endpoint):
-    """After a few tries it is said that the server does not answer."""
+    """After a few attempts the error says that the server does not answer."""
     endpoint.fail_next(*[status(502)] * 9)
 
     assert page.gets(endpoint.add("a")) == [None]
@@ -150,7 +150,7 @@ def test_a_server_that_stays_away(page, endpoint):
 
 
 def test_a_refusal_is_not_tried_again(page, endpoint):
-    """A status that will not change by waiting is final at once."""
+    """A status that waiting cannot change is final."""
     endpoint.fail_next(status(403))
 
     assert page.gets(endpoint.add("a")) == [None]
@@ -160,7 +160,7 @@ def test_a_refusal_is_not_tried_again(page, endpoint):
 
 
 def test_a_redirection_is_not_followed(page, endpoint):
-    """A proof goes to the endpoint and to nobody else, wherever an answer points."""
+    """A proof goes only to the endpoint: a redirect is not followed."""
     endpoint.fail_next(*[status(302, {"location": "/elsewhere"})] * 3)
 
     assert page.gets(endpoint.add("a")) == [None]
@@ -169,7 +169,7 @@ def test_a_redirection_is_not_followed(page, endpoint):
 
 
 def test_nobody_waits_for_a_batch(page, endpoint):
-    """When all who wait for a batch have left, its request is aborted and nothing is asked again."""
+    """When no caller waits for a batch any more, its request is aborted and not repeated."""
     records = [endpoint.add(f"a{n}", picture(400, 400)) for n in range(50)]
     endpoint.before_payload = lambda number: number == 0 or eventually(lambda: False, 0.05)
 
@@ -189,7 +189,7 @@ def test_nobody_waits_for_a_batch(page, endpoint):
 
 
 def test_what_is_on_screen_goes_first(page, endpoint):
-    """Of many pictures waiting for their turn, those on screen are asked for first, wherever they stand in the page."""
+    """Pictures on screen are fetched first, wherever they stand in the page."""
     tags = [tag(endpoint.add(f"a{n}"), width=100, height=60) for n in range(12)]
     go_on = Event()
     endpoint.before_payload = lambda _: go_on.wait(5)
@@ -211,7 +211,7 @@ def test_what_is_on_screen_goes_first(page, endpoint):
 
 
 def test_overload_is_given_the_time_it_asks_for(page, endpoint):
-    """A server that names a time to wait is not asked again before it has passed."""
+    """If the server names a time to wait, the request is not repeated before it has passed."""
     endpoint.fail_next(status(429, {"retry-after": "1"}))
 
     waited = page.runs(

@@ -1,4 +1,4 @@
-"""What getImage() promises: the right picture, from the cache where that is possible, or clear words."""
+"""The promises of getImage(): the right picture, from the cache if possible, or an error in clear words."""
 
 import base64
 
@@ -10,7 +10,7 @@ from tests.browser.module.server import UPDATED, eventually, picture
 
 
 def shows(image: bytes, kind: str = "image/png") -> dict:
-    """Return what the page says of a picture that it got."""
+    """Return what ``ModulePage.gets`` gives for this image."""
     return {"type": kind, "bytes": base64.b64encode(image).decode()}
 
 
@@ -29,7 +29,7 @@ def test_cold_then_warm(page, endpoint):
 
 
 def test_a_new_version_is_fetched(page, endpoint):
-    """A newer token than the cached one brings the newer picture, which then takes the place of the old one."""
+    """A newer token than the cached one loads the newer picture, which replaces the old one in the cache."""
     page.gets(endpoint.add("a", picture(colour="red")))
     blue = picture(colour="blue")
 
@@ -44,7 +44,7 @@ def test_a_new_version_is_fetched(page, endpoint):
 
 
 def test_an_old_record_still_brings_the_picture(page, endpoint):
-    """Who has a record from before an update gets what the server has now, and it is cached as that version."""
+    """A record from before an update gives the server's present picture, which is cached as that version."""
     old = endpoint.add("a", picture(colour="red"))
     blue = picture(colour="blue")
     newer = endpoint.add("a", blue)
@@ -66,7 +66,7 @@ def test_token_is_sent_only_with_its_key_at_hand(page, endpoint):
 
 
 def test_wrong_meta_is_made_good(page, endpoint):
-    """A record with a wrong key costs a second question, not the picture."""
+    """A record with a wrong key costs a second request, not the picture."""
     endpoint.add("a")
     record = endpoint.record("a", meta=True)
     record["meta"]["key"] = base64.b64encode(bytes(32)).decode()
@@ -76,14 +76,14 @@ def test_wrong_meta_is_made_good(page, endpoint):
 
 
 def test_jpeg_has_the_type_browsers_know(page, endpoint):
-    """A JPEG comes as image/jpeg, under whichever of its names it was stored."""
+    """A JPEG has the type image/jpeg, under whichever name of the format it was stored."""
     jpeg = picture(kind="JPEG")
 
     assert page.gets(endpoint.add("a", jpeg, "jpg")) == [shows(jpeg, "image/jpeg")]
 
 
 def test_one_image_asked_often_is_fetched_once(page, endpoint):
-    """Ten calls at once for one image make one request, and all get the picture."""
+    """Ten simultaneous calls for one image make one request, and all get the picture."""
     record = endpoint.add("a")
 
     assert page.gets(*[record] * 10) == [shows(picture())] * 10
@@ -91,7 +91,7 @@ def test_one_image_asked_often_is_fetched_once(page, endpoint):
 
 
 def test_a_missing_image(page, endpoint):
-    """An image that the server does not have is null, said in the console and kept as the last error."""
+    """For an image that the server does not have the result is null; the error is logged and kept as the last one."""
     record = endpoint.add("gone")
     del endpoint.images["gone"]
 
@@ -105,7 +105,7 @@ def test_a_missing_image(page, endpoint):
     [("hybrid", None), ("warn", None), ("silent", None), ("throw", "not-found"), ("custom", "not-found")],
 )
 def test_error_modes(page, endpoint, mode, outcome):
-    """An expected error is null or an exception, and told or not, as the error mode says."""
+    """The error mode decides whether an expected error gives null or an exception, and whether it is logged."""
     record = endpoint.add("gone")
     del endpoint.images["gone"]
 
@@ -124,7 +124,7 @@ def test_error_modes(page, endpoint, mode, outcome):
 
 
 def test_custom_mode_needs_a_handler(page):
-    """The mode 'custom' without a handler is a mistake of the page, and says so."""
+    """The mode 'custom' without a handler is an error that says so."""
     with pytest.raises(Error, match="setCustomErrorHandler"):
         page.configures(errorHandlingMode="custom").gets({"id": "a"})
 
@@ -141,7 +141,7 @@ def test_programming_errors_are_not_swallowed(page, endpoint):
 
 
 def test_every_wrong_option_is_named_at_once(page):
-    """A configuration with several faults is refused with all of them, and changes nothing."""
+    """A configuration with several faults is refused; the error names them all, and nothing changes."""
     faults = {
         "colour": "red",
         "cacheMode": "plain",
@@ -181,7 +181,7 @@ def test_every_option_of_the_npm_frontend_is_known(page, endpoint):
 
 
 def test_configuration_by_meta_tag(page, endpoint):
-    """A page without a script of its own is configured by a meta tag; a broken one is said in the console."""
+    """A page without a script of its own is configured by a meta tag; faults in it are logged."""
     page.opens(config={"frontendDbName": "by-meta"})
     page.gets(endpoint.add("a"))
     page.cached()
@@ -192,8 +192,8 @@ def test_configuration_by_meta_tag(page, endpoint):
     page.expects("frontendDbNam")
 
 
-def test_what_is_no_record(page, endpoint):
-    """Anything that is no image record is refused with words and without a request."""
+def test_not_an_image_record(page, endpoint):
+    """Anything that is not an image record is refused in words, and without a request."""
     wrong = [
         None,
         {},
@@ -216,7 +216,7 @@ def test_what_is_no_record(page, endpoint):
 
 
 def test_an_altered_image_is_never_shown_or_cached(page, endpoint):
-    """One changed bit anywhere in the ciphertext: no picture, and nothing in the cache."""
+    """If one bit of the ciphertext was changed, there is no picture, and nothing is cached."""
     record = endpoint.add("a")
     sealed = endpoint.images["a"]
     sealed.ciphertext = bytes((sealed.ciphertext[0] ^ 1,)) + sealed.ciphertext[1:]
@@ -228,7 +228,7 @@ def test_an_altered_image_is_never_shown_or_cached(page, endpoint):
 
 
 def test_an_answer_that_is_no_payload(page, endpoint):
-    """Whatever is not exactly a wire payload is refused, and nothing of it is cached."""
+    """An answer that is not exactly a wire payload is refused, and nothing is cached."""
     record = endpoint.add("a")
     page.configures(errorHandlingMode="throw")
     wrong = [
@@ -249,7 +249,7 @@ def test_an_answer_that_is_no_payload(page, endpoint):
 
 
 def test_an_old_proof_is_renewed_once_for_all(page, endpoint):
-    """Pictures whose proofs are too old ask once, together, for fresh records, and are fetched with those."""
+    """For several proofs that are too old, fresh records are fetched once, and the pictures with them."""
     records = [endpoint.add(f"a{n}") | {"statelessProof": "proof-of-yesterday"} for n in range(5)]
 
     page.configures(recordUrl="/records")
@@ -260,7 +260,7 @@ def test_an_old_proof_is_renewed_once_for_all(page, endpoint):
 
 
 def test_a_proof_that_stays_refused(page, endpoint):
-    """A renewed proof that is refused as well ends it: one renewal, one more try, clear words."""
+    """If the renewed proof is refused as well, there is an error after one renewal and one more attempt."""
     record = endpoint.add("a")
     endpoint.proofs = {"some other"}
 
@@ -271,7 +271,7 @@ def test_a_proof_that_stays_refused(page, endpoint):
 
 
 def test_no_renewal_without_a_record_url(page, endpoint):
-    """A page that names no recordUrl is told that the permission has expired."""
+    """Without recordUrl, the error says that the permission has expired."""
     record = endpoint.add("a") | {"statelessProof": "old"}
 
     assert page.gets(record) == [None]
@@ -290,14 +290,14 @@ def test_a_picture_that_is_gone_when_renewed(page, endpoint):
 
 
 def test_an_id_alone_is_enough_with_a_record_url(page, endpoint):
-    """Where records can be asked for, token and proof may be missing."""
+    """With recordUrl, token and proof may be missing."""
     endpoint.add("a")
 
     assert page.configures(recordUrl="/records").gets({"id": "a"}) == [shows(picture())]
 
 
 def test_an_ended_session_empties_the_cache(page, endpoint):
-    """When the answer to a renewal is the login page, nobody's pictures stay behind."""
+    """If a renewal is answered by the login page, the cache is emptied."""
     page.configures(recordUrl="/records").gets(endpoint.add("a"))
     assert page.cached()["images"] == 1
     endpoint.logged_in = False
@@ -331,8 +331,8 @@ def test_a_fetcher_of_the_page(page, endpoint):
     assert endpoint.asked == []
 
 
-def test_only_the_last_who_leaves_stops_the_request(page, endpoint):
-    """Of two who wait for an image one may leave; when both have left, the request is aborted."""
+def test_only_the_last_caller_that_stops_waiting_aborts_the_request(page, endpoint):
+    """Of two callers that wait for an image, one may stop waiting; when both have stopped, the request is aborted."""
     record = endpoint.add("a")
     endpoint.before_payload = lambda _: eventually(lambda: False, 0.3)
     script = """async ({ getImage }, [record, leaving]) => {
@@ -367,7 +367,7 @@ def test_deleting_from_the_cache(page, endpoint):
 
 
 def test_clearing_the_cache(page, endpoint):
-    """clearCache() leaves nothing, not even what was on its way when it was called."""
+    """clearCache() leaves nothing, not even images that were being loaded when it was called."""
     records = [endpoint.add(f"a{n}") for n in range(3)]
     page.gets(*records[:2])
     page.cached()
@@ -388,7 +388,7 @@ def test_clearing_the_cache(page, endpoint):
 
 
 def test_plain_http_is_explained(new_page, endpoint):
-    """On an insecure page there is a sentence that says what is wrong, and no TypeError."""
+    """On an insecure page the error is a sentence that says what is wrong, and not a TypeError."""
     page = new_page().opens(
         '<pixstore-image image-id="a" token="1" proof="p" alt="A house"></pixstore-image>',
         origin=endpoint.url.replace("127.0.0.1", INSECURE_HOST),

@@ -86,19 +86,19 @@ def test_refused_wire_payloads(page, vector):
 
 @pytest.mark.parametrize("vector", vectors("wire.json", "batches", expect="ok"))
 def test_batches(page, vector):
-    """The body of a batch answer is taken apart into its payloads."""
+    """The body of a batch answer is split into its payloads."""
     assert page.tab.evaluate(BATCH, [MODULE, vector]) == vector["payloads"]
 
 
 @pytest.mark.parametrize("vector", vectors("wire.json", "batches", expect="refused"))
 def test_refused_batches(page, vector):
-    """A batch answer that is not whole payloads and nothing else is refused."""
+    """A batch answer must consist of whole payloads and nothing else."""
     assert page.tab.evaluate(BATCH, [MODULE, vector]) == {"refused": "wire"}
 
 
 @pytest.mark.parametrize("vector", vectors("sealed.json", "images", expect="ok"))
 def test_sealed_images(page, vector):
-    """What the server sealed opens in the browser; the key is wiped once it has been used."""
+    """The browser decrypts what the server sealed, and wipes the key after use."""
     formats = load("sealed.json")["image_formats"]
 
     opened = page.tab.evaluate(UNSEAL, [MODULE, vector, formats])
@@ -108,7 +108,7 @@ def test_sealed_images(page, vector):
 
 @pytest.mark.parametrize("vector", vectors("sealed.json", "images", expect="refused"))
 def test_refused_sealed_images(page, vector):
-    """What is not sealed as an image is does not open, and nothing of it comes out."""
+    """Bytes that are not sealed like an image are refused."""
     formats = load("sealed.json")["image_formats"]
 
     assert page.tab.evaluate(UNSEAL, [MODULE, vector, formats])["refused"] in ("damaged", "unreadable")

@@ -1,44 +1,46 @@
 /**
- * Keeps the page answering while many pictures come at once. Imports nothing.
+ * Keeps the page responsive while many pictures arrive at once. Imports nothing.
  *
- * A hundred answers may arrive as one event; worked off in one go they would hold up clicks and painting. Whoever does
- * work for one picture asks for a turn first. Turns are granted at once until their time is up; then the page has its own.
+ * One event may bring a hundred answers. Processed in one go, they would hold up clicks and painting. So all work on a
+ * picture awaits yieldToPage() first: it goes on at once until a slice of time is used up, and then the browser has its
+ * turn.
  */
 
 /** How long work may go on without a pause, in milliseconds. */
 const SLICE = 8
 
-/** When the running slice is over; 0 where none is running. */
+/** When the present slice ends; 0 if there is none. */
 let sliceEnd = 0
 
-/** @type {(() => void)[]} */
+/** The callers that wait for a later slice, in order.
+ * @type {(() => void)[]} */
 const queue = []
 
 /**
- * Resolves when it is this caller's turn.
+ * Resolves when the caller may work: at once within a slice, or else after the browser has had its turn.
  * @returns {Promise<void> | void}
  */
-export function turn() {
+export function yieldToPage() {
   if (!sliceEnd) beginSlice()
   if (!queue.length && performance.now() < sliceEnd) return undefined
   return new Promise((resolve) => {
-    if (queue.push(resolve) === 1) grantTurns()
+    if (queue.push(resolve) === 1) workOffQueue()
   })
 }
 
 function beginSlice() {
   sliceEnd = performance.now() + SLICE
-  // In another task the page has had its turn.
+  // By the next task the browser has had its turn, so the slice is over.
   setTimeout(() => { if (!queue.length) sliceEnd = 0 })
 }
 
-async function grantTurns() {
+async function workOffQueue() {
   while (queue.length) {
     await pause()
     sliceEnd = performance.now() + SLICE
     while (queue.length && performance.now() < sliceEnd) {
       queue[0]?.()
-      await undefined // who has the turn uses it now
+      await undefined // the caller works now
       queue.shift()
     }
   }

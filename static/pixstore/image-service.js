@@ -1,14 +1,15 @@
 /**
- * From a record to a picture: cache, else server, decrypt, keep. The one place where the parts of this module meet.
+ * From a record to a picture: look in the cache, else ask the server, decrypt, cache. The one place where the parts of this
+ * module meet.
  */
 import { ImageCache } from './cache.js'
 import { currentConfig, endpointOf } from './config.js'
 import { requireSecureContext, sealFromMeta, unseal } from './crypto.js'
 import { PixstoreError } from './errors.js'
 import { Fetcher } from './fetcher.js'
-import { Flight } from './flight.js'
 import { mimeType } from './formats.js'
 import { RecordSource, checkRecord } from './records.js'
+import { SharedLoad } from './shared-load.js'
 import { WireState, decodeWirePayload } from './wire.js'
 
 /** @typedef {import('./config.js').PixstoreConfig} PixstoreConfig */
@@ -16,12 +17,13 @@ import { WireState, decodeWirePayload } from './wire.js'
 /** @typedef {import('./records.js').RecordDraft} RecordDraft */
 /** @typedef {import('./wire.js').Bytes} Bytes */
 
-/** A picture, and the record it goes by now. @typedef {{ blob: Blob, record: ImageRecord, cached: boolean }} Picture */
+/** A picture and its record, which may be newer than the one it was asked for by.
+ * @typedef {{ blob: Blob, record: ImageRecord, cached: boolean }} Picture */
 
 /**
  * Fetches a wire payload in the page's own way.
  * @callback ImageFetcher
- * @param {ImageRecord} record  without token where the client lacks what a token stands for, so that the key is sent
+ * @param {ImageRecord} record  without a token if the client has no key for that version, so that the server sends the key
  * @param {unknown} context  what getImage() was given
  * @returns {Promise<Uint8Array | ArrayBuffer>}
  */
@@ -33,7 +35,7 @@ import { WireState, decodeWirePayload } from './wire.js'
  * @property {() => boolean} [isUrgent]  whether the picture would be seen now
  */
 
-/** Raise it when the object stores change; IndexedDB versions only go up. */
+/** Raise it when the object stores change. IndexedDB versions only go up. */
 const SCHEMA_VERSION = 2
 
 export class ImageService {
@@ -42,8 +44,8 @@ export class ImageService {
   #cache
   #fetcher
   #records
-  /** @type {Set<Flight<Picture>>} */
-  #flights = new Set()
+  /** @type {Set<SharedLoad<Picture>>} */
+  #loads = new Set()
 
   /**
    * @param {Readonly<PixstoreConfig>} config
@@ -62,14 +64,14 @@ export class ImageService {
       cleanupBatch: config.frontendCleanupBatch,
     })
     this.#fetcher = new Fetcher(endpointOf(config), config.batch)
-    // Whoever was logged in is no longer: what is cached was theirs.
-    const forget = () => { this.clearCache().catch(() => {}) }
-    this.#records = config.recordUrl ? new RecordSource(config.recordUrl, forget) : null
+    // The session has ended, and the cached pictures belong to the user who was logged in.
+    const onLoggedOut = () => { this.clearCache().catch(() => {}) }
+    this.#records = config.recordUrl ? new RecordSource(config.recordUrl, onLoggedOut) : null
     if (config.cacheOwner != null) this.#cache.claim()
   }
 
   /**
-   * The picture that a record stands for. The same version of an image is brought once, however many ask.
+   * The picture of a record. However many callers ask for one version of an image at the same time, it is loaded once.
    * @param {unknown} record
    * @param {LoadOptions} [options]
    * @returns {Promise<Picture>}
@@ -78,16 +80,16 @@ export class ImageService {
     requireSecureContext()
     const draft = checkRecord(record)
     signal?.throwIfAborted()
-    const flight = this.#flightTo(draft, context) ?? this.#takeOff(draft, context)
-    return flight.join(signal, isUrgent)
+    const load = this.#loadUnderWay(draft, context) ?? this.#startLoad(draft, context)
+    return load.wait(signal, isUrgent)
   }
 
   /**
-   * Drops an image from the cache, also one that is on its way.
+   * Removes an image from the cache. One that is being loaded now will not be cached either.
    * @param {string} id
    */
   deleteCached(id) {
-    for (const flight of this.#flights) if (flight.id === id) flight.mayBeKept = false
+    for (const load of this.#loads) if (load.id === id) load.mayBeCached = false
     return this.#cache.delete(id)
   }
 
@@ -96,8 +98,9 @@ export class ImageService {
     return this.#cache.has(id)
   }
 
+  /** Removes all images from the cache. Those that are being loaded now will not be cached either. */
   clearCache() {
-    for (const flight of this.#flights) flight.mayBeKept = false
+    for (const load of this.#loads) load.mayBeCached = false
     return this.#cache.clear()
   }
 
@@ -105,7 +108,7 @@ export class ImageService {
     return this.#cache.usage()
   }
 
-  /** Lets what is on its way arrive, and uses the cache no more. */
+  /** Stops using the cache. Loads under way still end. */
   retire() {
     this.#cache.close()
   }
@@ -114,38 +117,29 @@ export class ImageService {
    * @param {RecordDraft} record
    * @param {unknown} context
    */
-  #flightTo({ id, token }, context) {
-    for (const flight of this.#flights) {
-      if (flight.id === id && flight.token === token && flight.context === context && !flight.signal.aborted) return flight
+  #loadUnderWay({ id, token }, context) {
+    for (const load of this.#loads) {
+      if (load.id === id && load.token === token && load.context === context && !load.signal.aborted) return load
     }
     return undefined
   }
 
   /**
-   * @param {RecordDraft} record
+   * @param {RecordDraft} draft
    * @param {unknown} context
    */
-  #takeOff(record, context) {
-    /** @type {Flight<Picture>} */
-    const flight = new Flight(record, context, async () => {
+  #startLoad(draft, context) {
+    /** @type {SharedLoad<Picture>} */
+    const load = new SharedLoad(draft, context, async () => {
       try {
-        return await this.#bring(record, flight)
+        const record = isComplete(draft) ? draft : await this.#refreshed(draft)
+        return await this.#fromCache(record) ?? await this.#fromServer(record, load)
       } finally {
-        this.#flights.delete(flight)
+        this.#loads.delete(load)
       }
     })
-    this.#flights.add(flight)
-    return flight
-  }
-
-  /**
-   * @param {RecordDraft} draft
-   * @param {Flight<Picture>} flight
-   * @returns {Promise<Picture>}
-   */
-  async #bring(draft, flight) {
-    const record = isComplete(draft) ? draft : await this.#refreshed(draft)
-    return await this.#fromCache(record) ?? await this.#fromServer(record, flight)
+    this.#loads.add(load)
+    return load
   }
 
   /**
@@ -159,7 +153,7 @@ export class ImageService {
     const bytes = await this.#cache.find(id, token)
     if (!bytes || !encrypted || !meta) return bytes && { blob: bytes, record, cached: true }
     try {
-      const blob = await this.#open(new Uint8Array(await bytes.arrayBuffer()), sealFromMeta(meta))
+      const blob = await this.#decrypt(new Uint8Array(await bytes.arrayBuffer()), sealFromMeta(meta))
       return { blob, record, cached: true }
     } catch {
       this.#cache.discard(id)
@@ -169,53 +163,54 @@ export class ImageService {
 
   /**
    * @param {ImageRecord} record
-   * @param {Flight<Picture>} flight
+   * @param {SharedLoad<Picture>} load
    * @returns {Promise<Picture>}
    */
-  async #fromServer(record, flight) {
-    let wire = await this.#ask(record, flight)
+  async #fromServer(record, load) {
+    let wire = await this.#ask(record, load)
     if ((wire.state === WireState.InvalidProof || wire.state === WireState.MissingProof) && this.#records) {
       record = await this.#refreshed(record)
-      wire = await this.#ask(record, flight)
+      wire = await this.#ask(record, load)
     }
-    if (wire.state === WireState.Success) return this.#fromSuccess(wire, record, flight)
+    if (wire.state === WireState.Success) return this.#fromSuccess(wire, record, load)
     if (wire.state !== WireState.Updated) throw refusal(wire.state)
-    const blob = await this.#open(wire.ciphertext, wire)
-    return this.#keep(blob, wire.ciphertext, { ...record, token: wire.token, meta: undefined }, flight)
+    const blob = await this.#decrypt(wire.ciphertext, wire)
+    return this.#addToCache(blob, wire.ciphertext, { ...record, token: wire.token, meta: undefined }, load)
   }
 
   /**
    * @param {import('./wire.js').Success} wire
    * @param {ImageRecord} record
-   * @param {Flight<Picture>} flight
+   * @param {SharedLoad<Picture>} load
    * @returns {Promise<Picture>}
    */
-  async #fromSuccess(wire, record, flight) {
+  async #fromSuccess(wire, record, load) {
     if (!record.meta) throw new PixstoreError('The server sent the picture without its key.', 'wire')
     let blob
     try {
-      blob = await this.#open(wire.ciphertext, sealFromMeta(record.meta))
+      blob = await this.#decrypt(wire.ciphertext, sealFromMeta(record.meta))
     } catch (error) {
-      // The record may be what is wrong; the server knows the key as well. Without meta this ends with the next answer.
+      // Perhaps the key in the record is wrong. Asked without meta, the server sends its own; that happens only once.
       if (error instanceof PixstoreError && error.code !== 'unreadable') {
-        return this.#fromServer({ ...record, meta: undefined }, flight)
+        return this.#fromServer({ ...record, meta: undefined }, load)
       }
       throw error
     }
-    return this.#keep(blob, wire.ciphertext, record, flight)
+    return this.#addToCache(blob, wire.ciphertext, record, load)
   }
 
   /**
-   * What is kept has been decrypted, so it is whole. A Blob is a copy: no response buffer is stored along with it.
+   * Caches a picture and returns it. It has been decrypted, so it is whole. A Blob is a copy: no response buffer is stored
+   * with it.
    * @param {Blob} blob
    * @param {Bytes} ciphertext
    * @param {ImageRecord} record
-   * @param {Flight<Picture>} flight
+   * @param {SharedLoad<Picture>} load
    * @returns {Picture}
    */
-  #keep(blob, ciphertext, record, flight) {
+  #addToCache(blob, ciphertext, record, load) {
     const bytes = this.#config.cacheMode === 'encrypted' ? new Blob([ciphertext]) : blob
-    if (flight.mayBeKept) this.#cache.add({ id: record.id, token: record.token, bytes })
+    if (load.mayBeCached) this.#cache.add({ id: record.id, token: record.token, bytes })
     return { blob, record, cached: false }
   }
 
@@ -223,26 +218,26 @@ export class ImageService {
    * @param {Bytes} ciphertext
    * @param {import('./crypto.js').Seal} seal
    */
-  async #open(ciphertext, seal) {
+  async #decrypt(ciphertext, seal) {
     const { formatByte, image } = await unseal(ciphertext, seal)
     return new Blob([image], { type: mimeType(formatByte, this.#config.imageFormats) })
   }
 
   /**
-   * A token is sent only by who can decrypt what it stands for; without one, the key comes along.
+   * Asks the server. A token is sent only if we hold the key of that version; without a token the server sends the key.
    * @param {ImageRecord} record
-   * @param {Flight<Picture>} flight
+   * @param {SharedLoad<Picture>} load
    */
-  async #ask(record, flight) {
+  async #ask(record, load) {
     const { id, statelessProof: proof, meta } = record
     const token = meta ? record.token : undefined
     if (this.#customFetcher) {
       const asked = /** @type {ImageRecord} */ ({ ...record, token })
-      return decodeWirePayload(asBytes(await this.#customFetcher(asked, flight.context)))
+      return decodeWirePayload(asBytes(await this.#customFetcher(asked, load.context)))
     }
-    // It would be refused anyway.
+    // Without a proof the server would give this answer.
     if (!proof) return decodeWirePayload(Uint8Array.of(WireState.MissingProof))
-    return decodeWirePayload(await this.#fetcher.fetch({ id, proof, token }, flight.signal, flight.isUrgent))
+    return decodeWirePayload(await this.#fetcher.fetch({ id, proof, token }, load.signal, load.isUrgent))
   }
 
   /**
@@ -250,7 +245,7 @@ export class ImageService {
    * @returns {Promise<ImageRecord>}
    */
   async #refreshed(record) {
-    if (!this.#records) throw new PixstoreError('This is no image record: it has no token.', 'record')
+    if (!this.#records) throw new PixstoreError('This is not an image record: it has no token.', 'record')
     const fresh = await this.#records.fresh(record.id)
     if (!fresh) throw refusal(WireState.NotFound)
     const meta = fresh.meta ?? (fresh.token === record.token ? record.meta : undefined)
@@ -263,14 +258,14 @@ let current = null
 /** @type {ImageFetcher | undefined} */
 let customFetcher
 
-/** The service of this page, by the configuration in force. */
+/** The service of this page, with the configuration in force. */
 export function imageService() {
   current ??= new ImageService(currentConfig(), customFetcher)
   return current
 }
 
 /**
- * To be called when the configuration has changed.
+ * Replaces the service of this page. Call it when the configuration has changed.
  * @param {ImageFetcher | undefined} fetcher
  */
 export function renewImageService(fetcher) {
@@ -281,14 +276,14 @@ export function renewImageService(fetcher) {
 }
 
 /**
- * A fingerprint of what makes a cache somebody's: kind of content, server, user.
+ * A fingerprint of everything that tells one cache from another: kind of content, server, user.
  * @param {PixstoreConfig} config
  */
 function ownerOf(config) {
   const endpoint = new URL(endpointOf(config), document.baseURI).href
   const identity = JSON.stringify([config.cacheMode, endpoint, config.cacheOwner ?? null])
   const owner = digest(identity)
-  owner.catch(() => {}) // without a secure context nothing is cached
+  owner.catch(() => {}) // fails in an insecure context, where nothing is cached
   return owner
 }
 
@@ -311,7 +306,7 @@ function isComplete(draft) {
  * @returns {Bytes}
  */
 function asBytes(payload) {
-  // A copy: the key in it will be wiped, and the buffer is not ours.
+  // A copy: the key in it will be wiped, and the buffer belongs to the page.
   if (payload instanceof Uint8Array) return Uint8Array.from(payload)
   if (payload instanceof ArrayBuffer) return new Uint8Array(payload.slice(0))
   throw new PixstoreError('The custom image fetcher returned no bytes.', 'wire')

@@ -1,35 +1,37 @@
 /**
- * One connection to IndexedDB and everything that can befall it. Imports idb alone.
+ * One connection to IndexedDB, and everything that can happen to it. Imports idb alone.
  *
- * - Another tab wants a newer schema, or the database deleted (`versionchange`): we close at once, so that it can.
- * - Another tab keeps an older schema open (`blocked`), or the browser does not answer: whoever waits is told so, goes on
- *   without a cache, and finds the connection when it has come.
- * - The connection is lost (`close`; a transaction on a closing connection): the next use opens another.
- * - The database is newer than this code, damaged, or of another make: it is deleted and made again, once in the life of
- *   a page. What is in it can be fetched again. A page that has been overtaken by newer code leaves it alone.
+ * - Another tab wants a newer schema, or to delete the database (`versionchange`): we close at once and let it.
+ * - Another tab keeps an older schema open (`blocked`), or the browser does not answer: callers are told so after a while
+ *   and go on without a cache. We go on waiting for the connection, and later callers use it once it is there.
+ * - The connection is lost (`close`, or a transaction on a closing connection): the next use opens another.
+ * - The database is newer than this code, damaged, or made by another program: it is deleted and made again, once in the
+ *   life of a page; everything in it can be fetched again. A page that was overtaken by newer code leaves it alone.
  */
 import { deleteDB, openDB } from '../vendor/idb.js'
 
 /** @typedef {import('../vendor/idb.js').IDBPDatabase<any>} Database */
 /** @template {'readonly' | 'readwrite'} M @typedef {import('../vendor/idb.js').IDBPTransaction<any, any, M>} Transaction */
 
-/** How long a picture waits for IndexedDB before it is fetched instead. Opening may include an upgrade. */
+/** How long a caller waits for a connection before it goes on without one. Opening may include an upgrade. */
 const OPEN_DEADLINE = 3000
 const DELETE_DEADLINE = 3000
 
-const CURABLE = new Set(['VersionError', 'UnknownError', 'DataError', 'NotFoundError'])
+/** Errors of opening that go away when the database is deleted. */
+const CURED_BY_DELETING = new Set(['VersionError', 'UnknownError', 'DataError', 'NotFoundError'])
 
-export class Connection {
+export class DatabaseConnection {
   /** @type {Database | null} */
   #database = null
   /** @type {Promise<Database> | null} */
   #opening = null
-  /** @type {unknown} */
-  #refusal = null
+  /** Why this object opens no connection any more; null while it does.
+   * @type {unknown} */
+  #closedBecause = null
   /** @type {Set<{ abort(): void }>} */
-  #underWay = new Set()
+  #transactions = new Set()
   #wasOpen = false
-  #startedOver = false
+  #hasStartedOver = false
 
   /**
    * @param {string} name
@@ -45,7 +47,7 @@ export class Connection {
   }
 
   /**
-   * Gives `work` an open database. Where that turns out to be closing, `work` runs once more, on a new connection.
+   * Calls `work` with an open database. If that one turns out to be closing, calls it once more with a new connection.
    * @template T
    * @param {(database: Database) => Promise<T>} work
    */
@@ -54,8 +56,8 @@ export class Connection {
     try {
       return await work(database)
     } catch (error) {
-      if (nameOf(error) !== 'InvalidStateError') throw error
-      this.#forget(database)
+      if (errorName(error) !== 'InvalidStateError') throw error
+      this.#drop(database)
       return work(await this.#open())
     }
   }
@@ -71,44 +73,44 @@ export class Connection {
    */
   begin(database, stores, mode, options) {
     const transaction = database.transaction(stores, mode, options)
-    this.#underWay.add(transaction)
-    const ended = () => this.#underWay.delete(transaction)
+    this.#transactions.add(transaction)
+    const ended = () => this.#transactions.delete(transaction)
     transaction.done.then(ended, ended)
     return transaction
   }
 
   /** Deletes the database with everything in it, whatever its version and state. */
   async destroy() {
-    this.#forget(this.#database)
-    await within(deleteDB(this.name), DELETE_DEADLINE)
+    this.#drop(this.#database)
+    await withDeadline(deleteDB(this.name), DELETE_DEADLINE)
   }
 
   /** Closes for good. */
   close() {
-    this.#refusal = new Error('this cache has been closed')
-    this.#forget(this.#database)
+    this.#closedBecause = new Error('this cache has been closed')
+    this.#drop(this.#database)
   }
 
   async #open() {
-    if (this.#refusal) throw this.#refusal
+    if (this.#closedBecause) throw this.#closedBecause
     if (this.#database) return this.#database
-    this.#opening ??= this.#connectInTime()
+    this.#opening ??= this.#connectOrGiveUp()
     return this.#opening
   }
 
-  /** Fails early when the browser lets us wait; `#opening` stays as it is until the browser has answered. */
-  #connectInTime() {
+  /** Fails early if the browser keeps us waiting. `#opening` stays as it is until the browser has answered. */
+  #connectOrGiveUp() {
     /** @type {(reason: Error) => void} */
     let giveUp = () => {}
     /** @type {Promise<never>} */
-    const hindered = new Promise((_, reject) => { giveUp = reject })
+    const givenUp = new Promise((_, reject) => { giveUp = reject })
     const timer = setTimeout(() => giveUp(new Error('IndexedDB does not answer')), OPEN_DEADLINE)
     const connected = this.#connect(() => giveUp(new Error('another tab keeps an older cache open')))
     connected.catch(() => {}).then(() => {
       clearTimeout(timer)
       this.#opening = null
     })
-    return Promise.race([connected, hindered])
+    return Promise.race([connected, givenUp])
   }
 
   /** @param {() => void} onBlocked */
@@ -118,31 +120,31 @@ export class Connection {
       database = await this.#openDatabase(onBlocked)
     } catch (error) {
       if (!this.#mayStartOver(error)) throw error
-      this.#startedOver = true
+      this.#hasStartedOver = true
       await deleteDB(this.name, { blocked: onBlocked })
       database = await this.#openDatabase(onBlocked)
     }
-    if (this.#refusal) {
+    if (this.#closedBecause) {
       database.close()
-      throw this.#refusal
+      throw this.#closedBecause
     }
     this.#wasOpen = true
     this.#database = database
-    addEventListener('pagehide', ({ persisted }) => this.#leave(database, persisted), { once: true })
+    addEventListener('pagehide', ({ persisted }) => this.#leavePage(database, persisted), { once: true })
     return database
   }
 
   /** @param {() => void} onBlocked */
   async #openDatabase(onBlocked) {
     const database = await openDB(this.name, this.version, {
-      // Nothing is carried over: what an older version cached can be fetched again, and may hold what this one never stores.
+      // Keep nothing of an older version: its images can be fetched again, and it may hold data that this one never stores.
       upgrade: (upgraded) => {
         for (const store of [...upgraded.objectStoreNames]) upgraded.deleteObjectStore(store)
         this.create(upgraded)
       },
       blocked: onBlocked,
-      blocking: () => this.#forget(database),
-      terminated: () => this.#forget(database),
+      blocking: () => this.#drop(database),
+      terminated: () => this.#drop(database),
     })
     if (this.stores.every((store) => database.objectStoreNames.contains(store))) return database
     database.close()
@@ -151,25 +153,25 @@ export class Connection {
 
   /** @param {unknown} error */
   #mayStartOver(error) {
-    if (this.#startedOver || !CURABLE.has(nameOf(error))) return false
-    if (nameOf(error) !== 'VersionError' || !this.#wasOpen) return true
-    this.#refusal = error
+    if (this.#hasStartedOver || !CURED_BY_DELETING.has(errorName(error))) return false
+    if (errorName(error) !== 'VersionError' || !this.#wasOpen) return true
+    this.#closedBecause = error
     return false
   }
 
   /**
-   * A page that the browser keeps for "back" must hold up nobody meanwhile: in WebKit its connection does, and what it has
-   * under way. Should it come back, it opens another connection.
+   * Closes the connection when the page is left. A page that the browser keeps for "back" must hold up no other page, and in
+   * WebKit its connection and its transactions would. If the page comes back, it opens another connection.
    * @param {Database} database
-   * @param {boolean} isKept
+   * @param {boolean} isKeptForBack
    */
-  #leave(database, isKept) {
-    if (isKept) for (const transaction of this.#underWay) abort(transaction)
-    this.#forget(database)
+  #leavePage(database, isKeptForBack) {
+    if (isKeptForBack) for (const transaction of this.#transactions) abort(transaction)
+    this.#drop(database)
   }
 
   /** @param {Database | null} database */
-  #forget(database) {
+  #drop(database) {
     database?.close()
     if (this.#database === database) this.#database = null
   }
@@ -185,13 +187,13 @@ export function abort(transaction) {
 }
 
 /**
- * The promise, unless it takes too long.
+ * The promise, or a TimeoutError if it takes too long.
  * @template T
  * @param {Promise<T>} promise
  * @param {number} milliseconds
  * @returns {Promise<T>}
  */
-export async function within(promise, milliseconds) {
+export async function withDeadline(promise, milliseconds) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer
   const late = new Promise((_, reject) => {
@@ -205,6 +207,6 @@ export async function within(promise, milliseconds) {
 }
 
 /** @param {unknown} error */
-export function nameOf(error) {
+export function errorName(error) {
   return error instanceof Error || error instanceof DOMException ? error.name : ''
 }
