@@ -17,6 +17,8 @@ settings.load_profile("any machine")
 
 pytest.register_assert_rewrite("tests.store.blob_store_contract")
 
+pytest_plugins = ["tests.gallery_fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch):

@@ -3,18 +3,17 @@
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
-import urllib.request
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
+from tests.eventually import eventually
+from tests.servers import START_SECONDS, answers, free_port, wait_for_server
+
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 30
 
 
 class GalleryServer:
@@ -25,7 +24,7 @@ class GalleryServer:
     def __init__(self, directory: Path, **settings: str) -> None:
         self.data_dir = directory / "data"
         self.output = directory / "output.txt"
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -50,12 +49,13 @@ class GalleryServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environ, stdout=output, stderr=output
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if time.monotonic() > deadline:
-                self.stop()
-                raise AssertionError(self.output.read_text())
-            time.sleep(0.05)
+        try:
+            wait_for_server(
+                self._running, lambda: answers(self.port, "/healthz"), "gunicorn", output=self.output
+            )
+        except AssertionError:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -74,13 +74,16 @@ class GalleryServer:
 
     def setup_link(self) -> str:
         """Return the one set-up link that was printed."""
-        links: list[str] = []
-        deadline = time.monotonic() + START_SECONDS
-        while not links and time.monotonic() < deadline:
-            links = re.findall(r"^Set up: (http\S+)$", self.output.read_text(), re.MULTILINE)
-            time.sleep(0.05)
+        links = eventually(self._setup_links, START_SECONDS, "a set-up link is printed")
         assert len(links) == 1, self.output.read_text()
         return links[0]
+
+    def setup_path(self) -> str:
+        """Return the path of the set-up link, as clients ask for it."""
+        return self.setup_link().removeprefix(self.url)
+
+    def _setup_links(self) -> list[str]:
+        return re.findall(r"^Set up: (http\S+)$", self.output.read_text(), re.MULTILINE)
 
     def blobs(self) -> set[str]:
         """Return the names of the sealed files on disk."""
@@ -100,17 +103,3 @@ class GalleryServer:
     def _running(self) -> "subprocess.Popen[bytes]":
         assert self._process is not None
         return self._process
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -8,30 +8,28 @@ the status of pages that say "not found" or "forbidden" is changed, because the 
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
 from pixstore.config import Config
 from pixstore.gallery import accounts
 from tests.certificates import make_certificate
+from tests.gallery_client import PASSWORD, GalleryClient
+from tests.servers import serving
 from tests.web.routes import TABLE, address, new_arguments
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HERE = Path(__file__).resolve().parent
-PASSWORD = "a long and private sentence"
 LOWEST_SCORE = 140
 
 
@@ -70,15 +68,9 @@ def pages(app: Flask) -> Iterator[Page]:
 
 
 def _logged_in(app: Flask, name: str) -> str:
-    client = app.test_client()
-    form = client.get("/login", base_url="https://localhost").text
-    token = re.search(r'name="csrf_token" value="([^"]+)"', form)
-    assert token is not None
-    data = {"csrf_token": token[1], "name": name, "password": PASSWORD}
-    answer = client.post(
-        "/login", base_url="https://localhost", data=data, headers={"Referer": "https://localhost/"}
-    )
-    return answer.headers["Set-Cookie"]
+    """Log in, and return what that sets as a cookie."""
+    client = GalleryClient(app, base_url="https://localhost")
+    return client.post("/login", {"name": name, "password": PASSWORD}).headers["Set-Cookie"]
 
 
 def as_first_page(app: Flask, page: Page) -> "WSGIApplication":
@@ -98,29 +90,6 @@ def as_first_page(app: Flask, page: Page) -> "WSGIApplication":
     return respond
 
 
-class QuietHandler(WSGIRequestHandler):
-    """Writes no log."""
-
-    def log(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(application: "WSGIApplication", certificate: tuple[str, str]) -> Iterator[str]:
-    """Serve *application* over HTTPS on this machine, and say under which address."""
-    server = make_server(
-        "127.0.0.1", 0, application, threaded=True, ssl_context=certificate, request_handler=QuietHandler
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"localhost:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def main() -> int:
     """Look at every page and print what was said; 1 where one of them is not at its best."""
     good = True
@@ -132,7 +101,7 @@ def main() -> int:
         )
         stack.enter_context(closing(app.extensions["pixstore"]))
         names = {
-            stack.enter_context(serving(as_first_page(app, page), certificate)): page.name
+            f"localhost:{stack.enter_context(serving(as_first_page(app, page), certificate))}": page.name
             for page in pages(app)
         }
         scanner = subprocess.run(

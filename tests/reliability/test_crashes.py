@@ -1,18 +1,21 @@
-"""Crashes at every step, SIGKILL under load, power cuts: every committed image is there, byte for byte."""
+"""Crashes at every step, SIGKILL under load, power cuts, failing system calls: the short forms."""
 
 import os
 import shutil
 
 import pytest
 
-from tests.reliability.harness import device_cut, sqlite_vfs
-from tests.reliability.harness.outcomes import run_program
+from tests.torture.programs import power_cut_device
+from tests.torture.tools import sqlite_vfs
+from tests.torture.tools.outcomes import run_program
 
 watchable = pytest.mark.skipif(not sqlite_vfs.available(), reason="this Python's SQLite cannot be watched")
 traceable = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("strace"), reason="needs root and strace; make torture installs it"
 )
-mountable = pytest.mark.skipif(not device_cut.available(), reason="needs root, loop devices and xfsprogs")
+mountable = pytest.mark.skipif(
+    not power_cut_device.available(), reason="needs root, loop devices and xfsprogs"
+)
 
 
 @watchable
@@ -26,7 +29,7 @@ mountable = pytest.mark.skipif(not device_cut.available(), reason="needs root, l
     ],
 )
 def test_a_crash_at_any_step_leaves_every_image_old_or_new(scenarios, stride):
-    """Killed, failing or interrupted before or after any step, an operation leaves orphans at most, and sweep takes them."""
+    """An operation that is stopped before or after any step leaves every image old or new, and at most orphans, which a sweep removes."""
     outcome = run_program("fault_points", scenarios=scenarios, stride=stride)
 
     assert outcome.anomalies == []
@@ -41,8 +44,8 @@ def test_fault_points_find_a_store_that_loses_images(seed):
 
 
 def test_what_was_acknowledged_survives_kill_9():
-    """With four processes writing, all killed again and again, nothing acknowledged is lost, stale or unreadable."""
-    outcome = run_program("kill_loop", rounds=12)
+    """When four writing processes are killed again and again, nothing acknowledged is lost, stale or unreadable."""
+    outcome = run_program("kill_9", rounds=12)
 
     assert outcome.anomalies == []
     assert outcome.amount > 50
@@ -50,12 +53,12 @@ def test_what_was_acknowledged_survives_kill_9():
 
 def test_kill_9_finds_blobs_that_are_overwritten():
     """A store that writes a new version over the old one does not pass the test above."""
-    assert run_program("kill_loop", rounds=5, seed="in_place_overwrite").anomalies
+    assert run_program("kill_9", rounds=5, seed="in_place_overwrite").anomalies
 
 
 @watchable
 def test_what_was_acknowledged_survives_a_power_cut():
-    """With everything gone that was not synced, every acknowledged image is there."""
+    """When all that was not synced is gone, every acknowledged image is there."""
     outcome = run_program("power_cut", operations=12)
 
     assert outcome.anomalies == []
@@ -72,19 +75,14 @@ def test_power_cuts_find_a_missing_sync(seed):
 @mountable
 @pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
 def test_a_real_file_system_survives_a_power_cut(filesystem):
-    """On ext4 and xfs, shut down under running writers, nothing acknowledged is lost."""
-    assert run_program("device_cut", filesystem=filesystem, rounds=2).anomalies == []
+    """When ext4 or xfs is shut down under running writers, nothing acknowledged is lost."""
+    assert run_program("power_cut_device", filesystem=filesystem, rounds=2).anomalies == []
 
 
 @traceable
 def test_a_failing_system_call_harms_nothing():
-    """With EIO, ENOSPC or SIGKILL at one system call of an operation, the store answers clearly and loses nothing."""
-    outcome = run_program("syscalls", stride=97)
+    """If one system call fails or the process is killed there, the error is clear and nothing is lost."""
+    outcome = run_program("system_calls", stride=97)
 
     assert outcome.anomalies == []
     assert outcome.amount > 20
-
-
-def test_rotation_under_load_survives_being_killed():
-    """Keys are rotated while others read and update and the one who rotates is killed: nothing becomes unreadable."""
-    assert run_program("rotation_load", images=150, kills=5).anomalies == []

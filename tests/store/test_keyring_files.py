@@ -38,7 +38,7 @@ def _load(config, image_id):
 
 
 def test_a_first_start_makes_key_and_keyring(config, caplog):
-    """Both are there, private, and the log tells to back the key up without showing it."""
+    """A first start makes both files, readable by their owner alone, and logs that the key must be backed up, not the key."""
     ImageStore.open(config).close()
 
     master_key = config.data_dir / "master.key"
@@ -52,14 +52,14 @@ def test_a_first_start_makes_key_and_keyring(config, caplog):
 
 
 def test_the_keyring_is_copied_beside_the_images(config):
-    """The copy is the same file."""
+    """A copy of the keyring lies beside the blobs."""
     ImageStore.open(config).close()
 
     assert (config.blobs_path / "keyring.json").read_bytes() == config.keyring_path.read_bytes()
 
 
 def test_a_given_master_key_is_never_written(config, caplog):
-    """A key of the environment stays there."""
+    """A master key from the environment is not written to disk in any form."""
     given = replace(config, master_key=OTHER_KEY)
     ImageStore.open(given).close()
 
@@ -71,7 +71,7 @@ def test_a_given_master_key_is_never_written(config, caplog):
 
 
 def test_a_master_key_of_a_file(tmp_path, config):
-    """A secret mounted as a file is read from there, surrounding blanks and all."""
+    """A master key is read from the file that the setting names; white space around it does not matter."""
     file = tmp_path / "secret"
     file.write_bytes(b"  " + base64.b64encode(OTHER_KEY) + b"\n\n")
     file.chmod(0o600)
@@ -83,7 +83,7 @@ def test_a_master_key_of_a_file(tmp_path, config):
 
 
 def test_a_master_key_file_that_does_not_exist_is_made_there(tmp_path, config):
-    """At a first start the key goes where the setting says."""
+    """A first start writes the new master key where the setting says."""
     file = tmp_path / "key"
 
     ImageStore.open(replace(config, master_key_file=file)).close()
@@ -92,7 +92,7 @@ def test_a_master_key_file_that_does_not_exist_is_made_there(tmp_path, config):
 
 
 def test_a_key_that_others_can_read_is_warned_of(config, saved, caplog):
-    """The store opens, and the log says what to do."""
+    """If others can read the master key, the store opens, and the log says what to do."""
     (config.data_dir / "master.key").chmod(0o644)
 
     assert _load(config, saved) == images.png()
@@ -103,7 +103,7 @@ def test_a_key_that_others_can_read_is_warned_of(config, saved, caplog):
 
 
 def test_a_later_start_changes_neither(config, saved):
-    """Key and keyring are the same files, byte for byte."""
+    """A later start leaves key and keyring as they are, byte for byte."""
     files = (config.data_dir / "master.key", config.keyring_path)
     before = [file.read_bytes() for file in files]
 
@@ -113,7 +113,7 @@ def test_a_later_start_changes_neither(config, saved):
 
 
 def test_a_missing_keyring_comes_back_from_its_copy(config, saved, caplog):
-    """The file is restored, and the log says so."""
+    """A missing keyring is restored from its copy, and the log says so."""
     document = config.keyring_path.read_bytes()
     config.keyring_path.unlink()
 
@@ -125,7 +125,7 @@ def test_a_missing_keyring_comes_back_from_its_copy(config, saved, caplog):
 
 @pytest.mark.parametrize("content", (None, b"{}", b""), ids=("missing", "other", "empty"))
 def test_a_missing_or_old_copy_is_mended(config, saved, content):
-    """The copy follows the file."""
+    """A copy of the keyring that is missing or old is written again."""
     copy = config.blobs_path / "keyring.json"
     copy.unlink()
     if content is not None:
@@ -149,7 +149,7 @@ def _refused(config):
 
 
 def test_a_missing_master_key(config, saved):
-    """The message names the file and what to do; no new key is made in its place."""
+    """If the master key is missing, the error names its file and what to do, and no new key is made."""
     key = config.data_dir / "master.key"
     key.unlink()
 
@@ -160,7 +160,7 @@ def test_a_missing_master_key(config, saved):
 
 
 def test_a_master_key_of_another_store(config, saved):
-    """The message says that it is another key, not that something is damaged."""
+    """With another store's master key, the error says that it is another key, not that something is damaged."""
     words = _refused(replace(config, master_key=OTHER_KEY))
 
     assert "the master key does not open this keyring: it is the key of another store" in words
@@ -177,7 +177,7 @@ def test_a_master_key_of_another_store(config, saved):
     ids=("empty", "text", "short", "binary"),
 )
 def test_a_master_key_that_is_none(config, saved, text, words):
-    """The message names the file and the fault, not the content."""
+    """If the file holds no key, the error names the file and the fault, not its content."""
     key = config.data_dir / "master.key"
     key.write_text(text, encoding="latin-1")
 
@@ -187,7 +187,7 @@ def test_a_master_key_that_is_none(config, saved, text, words):
 
 
 def test_keyring_and_copy_missing(config, saved):
-    """With images there, no new keyring is made: it would make them unreadable for ever."""
+    """If keyring and copy are missing, no new keyring is made: the images would be unreadable for ever."""
     config.keyring_path.unlink()
     (config.blobs_path / "keyring.json").unlink()
 
@@ -198,7 +198,7 @@ def test_keyring_and_copy_missing(config, saved):
 
 
 def test_keyring_and_database_missing(config, saved):
-    """Blobs alone are enough to know that this is no first start."""
+    """Blobs alone show that this is no first start, so no new keyring is made."""
     for path in (
         *config.data_dir.glob("pixstore.sqlite*"),
         config.keyring_path,
@@ -210,7 +210,7 @@ def test_keyring_and_database_missing(config, saved):
 
 
 def test_keyring_and_blobs_missing(config, saved):
-    """Rows alone are enough, too."""
+    """Rows alone show that this is no first start, so no new keyring is made."""
     config.keyring_path.unlink()
 
     with pytest.raises(KeyringError, match="both missing"):
@@ -218,14 +218,14 @@ def test_keyring_and_blobs_missing(config, saved):
 
 
 def test_a_damaged_keyring(config, saved):
-    """The message says where a good one may be; the damaged file is kept for whoever looks into it."""
+    """If the keyring is damaged, the error says where a good one may be, and the damaged file stays."""
     config.keyring_path.write_bytes(config.keyring_path.read_bytes()[:-20])
 
     assert "restore keyring.json from a backup or the blob store" in _refused(config)
 
 
 def test_a_keyring_of_a_newer_version(config, saved):
-    """An older program does not touch what it does not understand."""
+    """A keyring of a newer version is refused and left as it is."""
     fields = json.loads(config.keyring_path.read_bytes())
     config.keyring_path.write_text(json.dumps({**fields, "version": 2}))
 
@@ -233,7 +233,7 @@ def test_a_keyring_of_a_newer_version(config, saved):
 
 
 def test_a_keyring_of_another_store(config, saved, tmp_path, now):
-    """Swapped files are told apart by the master key."""
+    """Another store's keyring is refused, because the master key does not open it."""
     other = replace(config, data_dir=tmp_path / "other")
     ImageStore.open(other, now=now).close()
     config.keyring_path.write_bytes(other.keyring_path.read_bytes())
@@ -243,7 +243,7 @@ def test_a_keyring_of_another_store(config, saved, tmp_path, now):
 
 @pytest.mark.parametrize("name", ("master.key", "keyring.json"))
 def test_a_file_that_cannot_be_read(config, saved, name):
-    """The message names it; it is not taken for missing, and nothing is made in its place."""
+    """If a key file cannot be read, the error names it; it does not count as missing, and no new one is made."""
     path = config.data_dir / name
     path.unlink()
     path.mkdir()
@@ -253,7 +253,7 @@ def test_a_file_that_cannot_be_read(config, saved, name):
 
 
 def test_a_store_that_did_not_open_opens_when_the_cause_is_gone(config, saved):
-    """Nothing was changed by the failed start."""
+    """A start that failed changes nothing, so the next one works when the cause is gone."""
     key = config.data_dir / "master.key"
     content = key.read_bytes()
     key.unlink()
@@ -269,7 +269,7 @@ def _open_files():
 
 
 def test_a_store_that_did_not_open_holds_nothing_open(config, saved):
-    """A program that tries again and again does not run out of files."""
+    """A start that failed leaves no file open, however often it is tried."""
     (config.data_dir / "master.key").unlink()
 
     for _ in range(3):
@@ -279,7 +279,7 @@ def test_a_store_that_did_not_open_holds_nothing_open(config, saved):
 
 
 def test_a_database_that_did_not_open_is_not_held_open(tmp_path, config):
-    """Likewise, where it is not a database at all."""
+    """A file that is no database is not left open."""
     path = tmp_path / "notes.sqlite"
     path.write_text("not a database, " * 100)
 
@@ -298,25 +298,25 @@ def _in_the_way(tmp_path):
 
 
 def test_a_data_directory_that_cannot_be_made(tmp_path):
-    """A file in the way is an error of the library that names it."""
+    """If a file is in the way of the data directory, the error is a StorageError that names it."""
     with pytest.raises(StorageError, match="file"):
         ImageStore.open(Config(data_dir=_in_the_way(tmp_path)))
 
 
 def test_an_image_directory_that_cannot_be_made(tmp_path, config):
-    """Likewise."""
+    """If a file is in the way of the image directory, the error is a StorageError that names it."""
     with pytest.raises(StorageError, match="file"):
         ImageStore.open(replace(config, image_root_dir=_in_the_way(tmp_path)))
 
 
 def test_a_database_that_cannot_be_made(tmp_path, config):
-    """Likewise."""
+    """If a file is in the way of the database, the error is a StorageError."""
     with pytest.raises(StorageError, match="database"):
         ImageStore.open(replace(config, database_path=_in_the_way(tmp_path)))
 
 
 def test_a_database_that_is_a_directory(tmp_path, config):
-    """Likewise."""
+    """If the database is a directory, the error is a StorageError."""
     (tmp_path / "db").mkdir()
 
     with pytest.raises(StorageError, match="database"):

@@ -9,6 +9,7 @@ import pytest
 from pixstore import blob_format, crypto, wire
 from pixstore.config import Config
 from pixstore.settings import readme_row
+from tests.torture.rows import ROWS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -70,3 +71,20 @@ def test_the_tests_that_the_threat_model_names_exist():
 
     assert missing == []
     assert path is not None
+
+
+def test_every_torture_program_stands_in_the_index():
+    """tests/torture/README.md has a line for each program, with its short form and the seeded faults of its rows."""
+    torture = ROOT / "tests" / "torture"
+    lines = re.findall(
+        r"^\| `(\w+)` \| .+ \| (.+) \| (.+) \|$", (torture / "README.md").read_text(), re.MULTILINE
+    )
+    seeds = {row.program: {f"`{seed}`" for seed in row.seeds} for row in ROWS}
+
+    assert sorted(program for program, _, _ in lines) == sorted(
+        path.stem for path in (torture / "programs").glob("*.py")
+    )
+    for program, short_form, faults in lines:
+        assert set(re.findall(r"`\w+`", faults)) == seeds[program]
+        for name in re.findall(r"`(\w+\.py)`", short_form):
+            assert program in (ROOT / "tests" / "reliability" / name).read_text()

@@ -4,9 +4,9 @@ import pytest
 
 from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.scopes import Scope
+from tests.gallery_client import GalleryClient
 from tests.images import jpeg
 from tests.web.routes import LOGIN, ROLES, TABLE, address, new_arguments
-from tests.web.visitor import Visitor
 
 
 def test_every_route_has_a_row(world):
@@ -25,7 +25,7 @@ def test_every_route_has_a_row(world):
 def test_access(world, row, role):
     """Each route answers each kind of visitor as the table says; other people's things do not exist."""
     url = address(world, row.endpoint, new_arguments(world.extensions["pixstore.gallery"]))
-    visitor = Visitor(world)
+    visitor = GalleryClient(world)
     if role != "nobody":
         visitor.logs_in(role)
 
@@ -42,7 +42,7 @@ def test_access(world, row, role):
 def test_foreign_and_missing_look_the_same(world, path):
     """The answer for somebody else's picture or album is that for one that does not exist, byte for byte."""
     given = new_arguments(world.extensions["pixstore.gallery"])
-    visitor = Visitor(world).logs_in("other")
+    visitor = GalleryClient(world).logs_in("other")
     foreign = given["picture_id" if "pictures" in path else "album_dir"]
     missing = "a" * len(foreign)
 
@@ -67,21 +67,14 @@ def test_pictures_do_not_move_into_foreign_albums(anna, ben, gallery, add_pictur
     (picture,) = add_pictures("anna")
 
     assert anna.post(f"/pictures/{picture.id}/move", {"album": foreign.dir}).status_code == 404
-    assert anna.uploads(("a.jpg", jpeg()), album=foreign.dir).status_code == 404
+    assert anna.sends_upload(("a.jpg", jpeg()), album=foreign.dir).status_code == 404
     assert reload_picture(picture).album_id == picture.album_id
     assert pictures.page(gallery, Scope(of_ben.id)).pictures == []
 
 
-def test_expired_login_is_nobody(anna, now, config):
-    """When the login's time is over, its cookie opens nothing."""
-    now.forward(config.session_lifetime)
-
-    assert anna.get("/").location == "/login"
-
-
 def test_htmx_is_sent_to_the_login_page_whole(stranger):
     """An htmx request without a login gets 401 and a redirect of the whole page, back to where it was."""
-    answer = stranger.client.get(
+    answer = stranger.flask.get(
         "/?before=1-abc", headers={"HX-Request": "true", "HX-Current-URL": "http://localhost/albums?x=1"}
     )
 

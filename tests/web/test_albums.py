@@ -8,9 +8,8 @@ from playhouse.test_utils import count_queries
 from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.errors import InvalidInput, NotThere
 from pixstore.ids import clean_directory
+from tests.gallery_client.pages import album_sizes, images, next_page, picture_ids
 from tests.images import jpeg
-
-SHOWN = re.compile(r'class="album-title">([^<]*)</span>\s*<span class="album-count">(\d+) picture')
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def test_new_account_has_a_default_album(anna):
     """There is an album from the start, and it cannot be deleted."""
     page = anna.get("/albums")
 
-    assert SHOWN.findall(page.text) == [("My pictures", "0")]
+    assert album_sizes(page.text) == [("My pictures", "0")]
 
 
 def test_create(anna):
@@ -44,7 +43,7 @@ def test_create_in_place(anna):
     """To htmx the answer is the list with the new album in it."""
     answer = anna.post("/albums", {"title": "Walks"}, htmx=True)
 
-    assert SHOWN.findall(answer.text) == [("My pictures", "0"), ("Walks", "0")]
+    assert album_sizes(answer.text) == [("My pictures", "0"), ("Walks", "0")]
     assert "<html" not in answer.text
 
 
@@ -82,8 +81,8 @@ def test_list_shows_sizes_and_newest_covers(anna, gallery, walks, add_pictures):
 
     page = anna.get("/albums").text
 
-    assert SHOWN.findall(page) == [("My pictures", "0"), ("Walks", "3")]
-    assert re.findall(r'image-id="([^"]+)"', page) == [newest.thumbnail_id]
+    assert album_sizes(page) == [("My pictures", "0"), ("Walks", "3")]
+    assert [image.image_id for image in images(page)] == [newest.thumbnail_id]
 
 
 def test_list_takes_four_queries(anna, gallery, user, add_pictures):
@@ -106,7 +105,7 @@ def test_album_shows_only_its_pictures(anna, walks, add_pictures):
 
     page = anna.get(f"/albums/{walks.dir}").text
 
-    assert re.findall(r'id="picture-([a-z0-9]+)"', page) == [picture.id]
+    assert picture_ids(page) == [picture.id]
     assert f'href="/pictures/{picture.id}?album={walks.dir}"' in page
 
 
@@ -114,7 +113,7 @@ def test_album_loads_more_of_itself(anna, walks, add_pictures):
     """The next page of an album is of that album."""
     add_pictures("anna", pictures.PAGE_SIZE + 1, album=walks)
 
-    link = re.search(r'<li class="more">\s*<a href="([^"]+)"', anna.get(f"/albums/{walks.dir}").text)[1]
+    link = next_page(anna.get(f"/albums/{walks.dir}").text)
 
     assert link.startswith(f"/albums/{walks.dir}?before=")
     assert anna.get(link, htmx=True).text.count('<li class="card') == 1
@@ -161,7 +160,7 @@ def test_delete_keeps_the_pictures(anna, gallery, user, walks, add_pictures):
     answer = anna.post(f"/albums/{walks.dir}/delete")
 
     assert answer.location == "/albums"
-    assert SHOWN.findall(anna.get("/albums").text) == [("My pictures", "2")]
+    assert album_sizes(anna.get("/albums").text) == [("My pictures", "2")]
     assert anna.get(f"/albums/{walks.dir}").status_code == 404
 
 

@@ -1,6 +1,5 @@
 """The composition root."""
 
-import re
 import subprocess
 import sys
 
@@ -9,9 +8,10 @@ import pytest
 from app import create_app
 from pixstore.config import Config
 from pixstore.gallery import accounts
+from tests.gallery_client import PASSWORD, GalleryClient
+from tests.gallery_client.pages import titles_of_images
 from tests.gallery_server import ROOT
 from tests.images import jpeg
-from tests.web.visitor import PASSWORD, Visitor
 
 
 def run(code, **environment):
@@ -86,7 +86,7 @@ def test_image_endpoint_is_served_without_a_session(app, gallery, stranger):
     """The proof is the permission: an image is fetched with it alone."""
     record = gallery.store.save(jpeg())
 
-    answer = stranger.client.get(
+    answer = stranger.flask.get(
         f"/pixstore-image/{record.id}", headers={"x-pixstore-proof": record.stateless_proof}
     )
 
@@ -101,17 +101,6 @@ def test_image_endpoint_can_be_switched_off(config):
     app.extensions["pixstore"].close()
 
 
-def test_all_processes_agree_on_sessions(config, anna, now):
-    """A login made in one worker is good in another: no secret belongs to a process."""
-    other = create_app(config, now=now)
-
-    elsewhere = Visitor(other)
-    elsewhere.client.set_cookie("pixstore", anna.cookie)
-
-    assert elsewhere.get("/").status_code == 200
-    other.extensions["pixstore"].close()
-
-
 def test_two_galleries_in_one_process(tmp_path):
     """Two applications over two stores know nothing of each other, used in turn: accounts, logins, pictures, keys."""
     apps = [create_app(Config(data_dir=tmp_path / name)) for name in ("one", "two")]
@@ -119,7 +108,7 @@ def test_two_galleries_in_one_process(tmp_path):
     for gallery, name in zip(galleries, ("anna", "ben"), strict=True):
         with gallery.store.connected():
             accounts.create_user(gallery, name, PASSWORD)
-    anna, ben = Visitor(apps[0]).logs_in("anna"), Visitor(apps[1]).logs_in("ben")
+    anna, ben = GalleryClient(apps[0]).logs_in("anna"), GalleryClient(apps[1]).logs_in("ben")
 
     anna.uploads(("Sea.jpg", jpeg(seed=1)))
     ben.uploads(("Wood.jpg", jpeg(seed=2)))
@@ -127,15 +116,14 @@ def test_two_galleries_in_one_process(tmp_path):
 
     assert [user.name for gallery in galleries for user in accounts.list_users(gallery)] == ["anna", "ben"]
     for app, name in zip(apps, ("ben", "anna"), strict=True):
-        assert Visitor(app).post("/login", {"name": name, "password": PASSWORD}).status_code == 422
-    titles = [re.findall(r'alt="([^"]+)"', visitor.get("/").text) for visitor in (anna, ben, anna)]
+        assert GalleryClient(app).post("/login", {"name": name, "password": PASSWORD}).status_code == 422
+    titles = [titles_of_images(visitor.get("/").text) for visitor in (anna, ben, anna)]
     assert titles == [["Hill", "Sea"], ["Wood"], ["Hill", "Sea"]]
     (wood,) = galleries[1].models.picture.select()
     assert anna.get(f"/pictures/{wood.id}").status_code == 404
     assert [gallery.models.picture.select().count() for gallery in galleries] == [2, 1]
     assert [gallery.store.exists(wood.original_id) for gallery in galleries] == [False, True]
-    intruder = Visitor(apps[0])
-    intruder.client.set_cookie("pixstore", ben.cookie)
+    intruder = GalleryClient(apps[0]).takes_over(ben.cookie)
     assert intruder.get("/").location == "/login"
     for gallery in galleries:
         gallery.store.close()

@@ -3,8 +3,8 @@
 import pytest
 
 from pixstore.gallery import accounts, albums
+from tests.gallery_client import PASSWORD, GalleryClient
 from tests.web.routes import TABLE, address, new_arguments
-from tests.web.visitor import PASSWORD, Visitor
 
 CHANGING = tuple(row.endpoint for row in TABLE if row.method == "POST")
 
@@ -14,12 +14,12 @@ CHANGING = tuple(row.endpoint for row in TABLE if row.method == "POST")
 def test_changing_route_needs_the_token(world, endpoint, token):
     """Without the token of this browser's session a changing request is 400, set-up and login included."""
     url = address(world, endpoint, new_arguments(world.extensions["pixstore.gallery"]))
-    visitor = Visitor(world).logs_in("installer")
+    visitor = GalleryClient(world).logs_in("installer")
     fields = {} if token is None else {"csrf_token": token}
     if token == "of somebody else":
-        fields = {"csrf_token": Visitor(world).token()}
+        fields = {"csrf_token": GalleryClient(world).token()}
 
-    answer = visitor.client.post(url, data=fields)
+    answer = visitor.flask.post(url, data=fields)
 
     assert answer.status_code == 400
     assert "This form is too old" in answer.text
@@ -39,7 +39,7 @@ def test_token_of_before_the_login_is_void(app, gallery, stranger):
     before = stranger.token()
     stranger.logs_in("anna")
 
-    answer = stranger.client.post("/albums", data={"csrf_token": before, "title": "x"})
+    answer = stranger.flask.post("/albums", data={"csrf_token": before, "title": "x"})
 
     assert answer.status_code == 400
     assert len(albums.list_albums(gallery, accounts.find_user(gallery, "anna"))) == 1
@@ -47,7 +47,7 @@ def test_token_of_before_the_login_is_void(app, gallery, stranger):
 
 def test_fragment_says_so_beside_the_page(anna):
     """To htmx the refusal comes as a notice that is put beside the page."""
-    answer = anna.client.post("/albums", data={"title": "x"}, headers={"HX-Request": "true"})
+    answer = anna.flask.post("/albums", data={"title": "x"}, headers={"HX-Request": "true"})
 
     assert answer.status_code == 400
     assert answer.headers["HX-Retarget"] == "#problem"

@@ -318,7 +318,7 @@ def test_replacement_brings_its_own_date(anna, gallery, add_pictures, reload_pic
     (picture,) = add_pictures("anna", data=exif.photo(base=CAMERA, photo=TAKEN, gps=place(*SYDNEY)))
     data = taken("2025:01:02 03:04:05", camera="Holga") if has_date else jpeg(seed=7)
 
-    anna.sends(f"/pictures/{picture.id}/replace", "file", ("new.jpg", data))
+    anna.replaces(picture.id, ("new.jpg", data))
 
     replaced = reload_picture(picture)
     expected = PhotoFacts(taken_at=1_735_787_045_000, camera="Holga") if has_date else PhotoFacts()

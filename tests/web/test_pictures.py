@@ -1,7 +1,6 @@
 """The pictures: their pages, and what can be done with one."""
 
 import json
-import re
 
 import pytest
 from playhouse.test_utils import count_queries
@@ -10,11 +9,8 @@ from pixstore import proofs
 from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.errors import NotThere
 from pixstore.gallery.scopes import Scope
+from tests.gallery_client.pages import heading, images, newer_picture, next_page, picture_ids
 from tests.images import jpeg, photo, pixels, png
-
-CARD = re.compile(r'id="picture-([a-z0-9]+)"')
-MORE = re.compile(r'<li class="more">\s*<a href="([^"]+)"')
-TITLE = re.compile(r"<h1>([^<]*)</h1>")
 
 
 @pytest.fixture
@@ -30,7 +26,7 @@ def test_newest_first(anna, add_pictures):
     """The picture added last comes first."""
     added = add_pictures("anna", 3)
 
-    assert CARD.findall(anna.get("/").text) == [picture.id for picture in reversed(added)]
+    assert picture_ids(anna.get("/").text) == [picture.id for picture in reversed(added)]
 
 
 def test_load_more_is_a_link_that_goes_on_where_the_page_ended(anna, add_pictures):
@@ -38,18 +34,18 @@ def test_load_more_is_a_link_that_goes_on_where_the_page_ended(anna, add_picture
     added = add_pictures("anna", pictures.PAGE_SIZE + 2)
 
     first = anna.get("/").text
-    second = anna.get(MORE.search(first)[1]).text
+    second = anna.get(next_page(first)).text
 
-    assert len(CARD.findall(first)) == pictures.PAGE_SIZE
-    assert CARD.findall(first) + CARD.findall(second) == [picture.id for picture in reversed(added)]
-    assert MORE.search(second) is None
+    assert len(picture_ids(first)) == pictures.PAGE_SIZE
+    assert picture_ids(first) + picture_ids(second) == [picture.id for picture in reversed(added)]
+    assert next_page(second) is None
 
 
 def test_full_last_page_has_no_link(anna, add_pictures):
     """Where a page happens to end with the last picture, there is nothing more to show."""
     add_pictures("anna", pictures.PAGE_SIZE)
 
-    assert MORE.search(anna.get("/").text) is None
+    assert next_page(anna.get("/").text) is None
 
 
 def test_load_more_survives_a_deletion(anna, gallery, add_pictures):
@@ -59,7 +55,7 @@ def test_load_more_survives_a_deletion(anna, gallery, add_pictures):
     page = pictures.page(gallery, Scope(user.id), size=2)
     pictures.delete_picture(gallery, user, pictures.get_picture(gallery, user, page.pictures[1].id))
 
-    rest = CARD.findall(anna.get(f"/?before={page.next}").text)
+    rest = picture_ids(anna.get(f"/?before={page.next}").text)
 
     assert len(rest) == 1
     assert rest[0] not in {picture.id for picture in page.pictures}
@@ -99,7 +95,7 @@ def test_a_page_takes_three_queries(anna, add_pictures):
 )
 def test_damaged_link_is_400(anna, before):
     """A place that no link names is refused in words."""
-    answer = anna.get("/", query_string={"before": before})
+    answer = anna.get("/", query={"before": before})
 
     assert answer.status_code == 400
     assert "This link is damaged." in answer.text
@@ -111,13 +107,13 @@ def test_one_url_is_a_page_and_a_fragment(anna, picture):
 
     assert "<html" in page.text
     assert "<html" not in part.text
-    assert CARD.findall(page.text) == CARD.findall(part.text) == [picture.id]
+    assert picture_ids(page.text) == picture_ids(part.text) == [picture.id]
     assert all("HX-Request" in answer.vary for answer in (page, part))
 
 
 def test_history_gets_a_page(anna, picture):
     """What htmx asks for to go back is a whole page."""
-    answer = anna.client.get("/", headers={"HX-Request": "true", "HX-History-Restore-Request": "true"})
+    answer = anna.flask.get("/", headers={"HX-Request": "true", "HX-History-Restore-Request": "true"})
 
     assert "<html" in answer.text
 
@@ -130,7 +126,7 @@ def test_image_tag_has_what_the_browser_needs_and_no_key(anna, picture, gallery)
     assert f'image-id="{picture.original_id}" token="{record.token}"' in text
     assert 'alt="picture 0"' in text
     assert 'width="16" height="12"' in " ".join(text.split()).replace(' " ', '" ')
-    proof = re.search(r'proof="([^"]+)"', text)[1]
+    proof = images(text)[0].proof
     window = gallery.config.stateless_key_window_length
     key = gallery.store.secret("pixstore/v1/proof")
     assert proofs.verify(proof, picture.original_id, key=key, now=gallery.now(), window_length=window)
@@ -151,8 +147,8 @@ def test_neighbours_among_all_and_in_the_album(anna, gallery, add_pictures):
     everywhere = anna.get(f"/pictures/{first.id}").text
     in_album = anna.get(f"/pictures/{first.id}?album={walks.dir}").text
 
-    assert re.search(r'class="newer" href="([^"]+)"', everywhere)[1] == f"/pictures/{between.id}"
-    assert re.search(r'class="newer" href="([^"]+)"', in_album)[1] == f"/pictures/{last.id}?album={walks.dir}"
+    assert newer_picture(everywhere) == f"/pictures/{between.id}"
+    assert newer_picture(in_album) == f"/pictures/{last.id}?album={walks.dir}"
     assert 'class="older"' not in everywhere
     assert 'class="newer"' not in anna.get(f"/pictures/{last.id}").text
 
@@ -177,7 +173,7 @@ def test_rename(anna, picture):
 
     assert answer.location == f"/pictures/{picture.id}"
     page = anna.get(answer.location).text
-    assert TITLE.search(page)[1] == "Sea &amp; &lt;shore&gt;"
+    assert heading(page) == "Sea &amp; &lt;shore&gt;"
     assert "The picture has been renamed." in page
 
 
@@ -187,7 +183,7 @@ def test_rename_in_place(anna, picture):
 
     assert answer.status_code == 200
     assert answer.text.lstrip().startswith("<title>Sea")
-    assert TITLE.search(answer.text)[1] == "Sea"
+    assert heading(answer.text) == "Sea"
     assert "<html" not in answer.text
 
 
@@ -198,7 +194,7 @@ def test_impossible_title_is_refused_where_it_was_typed(anna, picture, title):
 
     assert answer.status_code == 422
     assert 'aria-invalid="true"' in answer.text
-    assert TITLE.search(answer.text)[1] == "picture 0"
+    assert heading(answer.text) == "picture 0"
 
 
 def test_move_to_another_album(anna, gallery, picture, reload_picture):
@@ -210,7 +206,7 @@ def test_move_to_another_album(anna, gallery, picture, reload_picture):
     moved = reload_picture(picture)
     assert moved.album_id == walks.dir
     assert moved.original_id == picture.original_id
-    assert CARD.findall(anna.get(f"/albums/{walks.dir}").text) == [picture.id]
+    assert picture_ids(anna.get(f"/albums/{walks.dir}").text) == [picture.id]
 
 
 def test_move_to_a_new_album(anna, picture, reload_picture):
@@ -334,7 +330,7 @@ def test_records_are_fresh_and_without_keys(anna, gallery, picture, now):
     image_ids = [picture.original_id, picture.thumbnail_id]
     now.forward(3 * gallery.config.stateless_key_window_length)
 
-    answer = anna.get("/pictures/records", query_string={"id": image_ids})
+    answer = anna.get("/pictures/records", query={"id": image_ids})
 
     assert answer.headers["Cache-Control"] == "no-store"
     found = {record["id"]: record for record in answer.get_json()["records"]}
@@ -351,12 +347,12 @@ def test_records_only_of_own_pictures(ben, gallery, picture):
     other = gallery.store.save(jpeg()).id
     asked = [picture.original_id, picture.thumbnail_id, other, "x", "../../etc", ""]
 
-    assert ben.get("/pictures/records", query_string={"id": asked}).get_json() == {"records": []}
+    assert ben.get("/pictures/records", query={"id": asked}).get_json() == {"records": []}
 
 
 def test_at_most_a_hundred_records_at_once(anna):
     """A longer list is refused."""
     ids = [f"{number:08d}" for number in range(101)]
 
-    assert anna.get("/pictures/records", query_string={"id": ids[:100]}).status_code == 200
-    assert anna.get("/pictures/records", query_string={"id": ids}).status_code == 400
+    assert anna.get("/pictures/records", query={"id": ids[:100]}).status_code == 200
+    assert anna.get("/pictures/records", query={"id": ids}).status_code == 400

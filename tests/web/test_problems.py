@@ -94,7 +94,7 @@ def test_database_that_cannot_be_reached_is_503_everywhere(anna, app, monkeypatc
 
 def test_method_that_is_not_allowed(stranger):
     """A wrong method is 405 and names the right ones."""
-    answer = stranger.client.delete("/login")
+    answer = stranger.flask.delete("/login")
 
     assert answer.status_code == 405
     assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
@@ -149,7 +149,7 @@ def test_odd_http_errors_keep_their_status(app, anna):
 )
 def test_odd_bodies_are_refused(anna, body, content_type):
     """A body that is no form is refused, whatever it is."""
-    answer = anna.client.post("/upload", data=body, content_type=content_type)
+    answer = anna.flask.post("/upload", data=body, content_type=content_type)
 
     assert answer.status_code == 400
 
@@ -163,7 +163,7 @@ def test_body_that_cannot_be_read_is_400(anna):
         def read(self, *args):
             raise OSError("chunk of an impossible size")
 
-    answer = anna.client.post(
+    answer = anna.flask.post(
         "/upload",
         environ_overrides={"wsgi.input": Broken(), "wsgi.input_terminated": True, "CONTENT_LENGTH": "100"},
         content_type="multipart/form-data; boundary=x",

@@ -1,4 +1,4 @@
-"""The gallery after its database was lost, and titles under a new store key."""
+"""The gallery after its database was lost. The command: tests/maintenance/test_rebuild.py."""
 
 import shutil
 
@@ -7,22 +7,20 @@ import pytest
 from app import create_app
 from pixstore.config import Config
 from pixstore.details import Details
-from pixstore.gallery import accounts, albums, pictures, recovery, upkeep
-from pixstore.gallery.photo_facts import PhotoFacts
-from pixstore.gallery.scopes import Scope
-from pixstore.maintenance import rotation
+from pixstore.gallery import accounts, recovery, upkeep
 from pixstore.maintenance.rebuild import RebuiltImage, rebuild
+from tests import stored
+from tests.gallery_client import PASSWORD, GalleryClient
+from tests.gallery_fixtures import snapshot
 from tests.images import jpeg, pixels, png
 from tests.web.exif import taken
-from tests.web.visitor import PASSWORD, Visitor
 
 
 @pytest.fixture
 def lost(config):
     """Fill a gallery, then lose its database; return the application over what is left, its gallery, and what was in it."""
     before = filled_gallery(config)
-    for path in config.data_dir.glob("pixstore.sqlite*"):
-        path.unlink()
+    stored.lose_database(config)
     app = create_app(config)
     gallery = app.extensions["pixstore.gallery"]
     with gallery.store.connected():
@@ -37,38 +35,15 @@ def filled_gallery(config):
     with gallery.store.connected():
         for name in ("anna", "ben"):
             accounts.create_user(gallery, name, PASSWORD)
-        anna, ben = Visitor(app).logs_in("anna"), Visitor(app).logs_in("ben")
+        anna, ben = GalleryClient(app).logs_in("anna"), GalleryClient(app).logs_in("ben")
         anna.uploads(("Sea.jpg", jpeg(seed=1)), new_album="Walks")
         anna.uploads(("Wood.jpg", jpeg(seed=2)))
         ben.uploads(("Hill.jpg", taken("2024:05:06 07:08:09")))
         replaced = gallery.models.picture.get(user=accounts.find_user(gallery, "anna").id).id
-        anna.sends(f"/pictures/{replaced}/replace", "file", ("new.png", png(width=30, height=20)))
+        anna.replaces(replaced, ("new.png", png(width=30, height=20)))
         before = snapshot(gallery)
     gallery.store.close()
     return before
-
-
-def snapshot(gallery):
-    """Return who has which pictures in which albums, with everything that is told of them."""
-    shown = {}
-    for user in accounts.list_users(gallery):
-        views = {album.dir: album for album in albums.list_albums(gallery, user)}
-        for view in pictures.page(gallery, Scope(user.id)).pictures:
-            data = gallery.store.load(view.original.id)
-            album = views[view.album_dir]
-            facts = (
-                view.id,
-                view.title,
-                view.width,
-                view.height,
-                view.format,
-                view.size,
-                view.created_at,
-                view.taken_at,
-                data,
-            )
-            shown[facts] = (user.name, album.dir, album.title, album.is_default)
-    return shown
 
 
 def test_everything_comes_back(lost):
@@ -101,9 +76,9 @@ def test_accounts_have_no_password_until_one_is_set(lost):
     user = accounts.find_user(gallery, "anna")
 
     for password in ("", PASSWORD):
-        assert Visitor(app).post("/login", {"name": "anna", "password": password}).status_code == 422
+        assert GalleryClient(app).post("/login", {"name": "anna", "password": password}).status_code == 422
     accounts.set_password(gallery, user, PASSWORD)
-    assert Visitor(app).logs_in("anna").get("/").text.count('<li class="card') == 2
+    assert GalleryClient(app).logs_in("anna").get("/").text.count('<li class="card') == 2
 
 
 def test_images_of_others_are_left_alone(lost):
@@ -169,21 +144,6 @@ def test_lost_original_is_reported(lost):
 
     assert done.pictures == 0
     assert sorted(done.lost) == sorted({image.details.extra["picture"] for image in found})
-
-
-def test_texts_move_to_a_new_store_key(gallery, anna, now):
-    """After a rotation every title, and what is known of every photo, opens without the old key."""
-    anna.uploads(("Sea.jpg", jpeg()), new_album="Walks")
-    before = snapshot(gallery)
-    rotation.rotate_store_key(gallery.store)
-    now.forward(2 * rotation.RETIREMENT)
-
-    report = rotation.re_encrypt(gallery.store, reseal_texts=lambda _: upkeep.reseal_texts(gallery))
-
-    assert report.texts == 4  # titles of two albums and one picture, and the facts of the picture
-    assert len(report.dropped_keys) == 1
-    assert snapshot(gallery) == before
-    assert pictures.facts_of(gallery, gallery.models.picture.get()) == PhotoFacts()
 
 
 def test_recovery_works_on_a_copy(lost, tmp_path):

@@ -5,9 +5,9 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from pixstore.wire import WireState
+from tests.gallery_client import PASSWORD, GalleryClient
 from tests.images import png
 from tests.web.routes import TABLE, address, new_arguments
-from tests.web.visitor import PASSWORD, Visitor
 
 ELSEWHERE = "https://elsewhere.example/"
 PLACES = ("Location", "Refresh", "HX-Redirect", "HX-Location", "HX-Push-Url", "HX-Replace-Url")
@@ -39,7 +39,7 @@ with_and_without_htmx = pytest.mark.parametrize("htmx", (False, True), ids=("bro
 
 def logged_in(world, role):
     """Return a visitor who is *role*."""
-    visitor = Visitor(world)
+    visitor = GalleryClient(world)
     return visitor if role == "nobody" else visitor.logs_in(role)
 
 
@@ -47,7 +47,7 @@ def ask(visitor, row, *, headers, **fields):
     """Ask for the route of *row* with *fields* in its query, and in its form where it takes one."""
     path = address(visitor.app, row.endpoint, new_arguments(visitor.app.extensions["pixstore.gallery"]))
     form = {"csrf_token": visitor.token(), **fields} if row.method == "POST" else None
-    return visitor.client.open(
+    return visitor.flask.open(
         path, method=row.method, query_string=fields, data=form, headers=headers, buffered=True
     )
 
@@ -81,7 +81,7 @@ def test_no_route_leads_elsewhere(world, row, role):
 )
 def test_login_ends_here(world, target):
     """A link to the login page that names another site leads home, from the form as from the address."""
-    answer = Visitor(world).post(
+    answer = GalleryClient(world).post(
         f"/login?next={quote(target)}", {"name": "mine", "password": PASSWORD, "next": target}
     )
 
@@ -113,7 +113,7 @@ def test_no_header_repeats_the_request(world, row, role):
 @pytest.mark.parametrize("path", ("/{}", "/login?next=/{}", "/albums?{}", "/pictures/{}", "/static/{}/a.css"))
 def test_no_line_ending_starts_a_header(world, path, ending):
     """A line ending in path or query starts no header of the answer, and stands in none."""
-    answer = Visitor(world).client.get(path.format(quote(f"{ending}Mark: 1{ending}")), buffered=True)
+    answer = GalleryClient(world).flask.get(path.format(quote(f"{ending}Mark: 1{ending}")), buffered=True)
 
     assert answer.status_code < 500
     assert "Mark" not in answer.headers
@@ -167,11 +167,11 @@ def test_every_bad_proof_gets_one_answer(app, gallery, now, config):
 @with_and_without_htmx
 def test_every_bad_form_token_gets_one_answer(anna, htmx):
     """A form without its token, with a forged one and with another browser's is refused in the same words."""
-    tokens = (None, "", "forged", Visitor(anna.app).token())
+    tokens = (None, "", "forged", GalleryClient(anna.app).token())
     headers = {"HX-Request": "true"} if htmx else {}
 
     answers = [
-        anna.client.post("/albums", data={"csrf_token": token} if token is not None else {}, headers=headers)
+        anna.flask.post("/albums", data={"csrf_token": token} if token is not None else {}, headers=headers)
         for token in tokens
     ]
 

@@ -12,7 +12,8 @@ from pixstore.config import Config
 from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.scopes import Scope
 from pixstore.maintenance.check import check
-from tests.web.visitor import Visitor
+from tests.gallery_client import GalleryClient
+from tests.gallery_fixtures import command_line
 
 RELEASES = sorted(Path(__file__).parents[1].joinpath("releases").glob("*.tar.gz"))
 
@@ -71,7 +72,7 @@ def test_nothing_is_found_by_a_deep_check(app):
 def test_accounts_can_log_in(app, left):
     """Passwords of the earlier release are accepted."""
     for name in left[1]["accounts"]:
-        assert Visitor(app).logs_in(name, left[1]["password"]).get("/").status_code == 200
+        assert GalleryClient(app).logs_in(name, left[1]["password"]).get("/").status_code == 200
 
 
 def test_pictures_are_brought_up_to_date(app, left):
@@ -79,7 +80,7 @@ def test_pictures_are_brought_up_to_date(app, left):
     gallery, told = app.extensions["pixstore.gallery"], left[1]
     (photo,) = [entry for entry in told["accounts"]["anna"] if entry["title"] == "Sea at dusk"]
 
-    result = app.test_cli_runner().invoke(args=["pixstore", "upgrade-pictures"])
+    result = command_line(app)("upgrade-pictures")
 
     assert (result.exit_code, result.stdout) == (0, "5 pictures brought up to date\n")
     with gallery.store.connected():

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from pixstore.gallery import accounts, albums
+from tests.gallery_client import PASSWORD, GalleryClient
 from tests.images import jpeg
 from tests.web.routes import TABLE, address
-from tests.web.visitor import PASSWORD, Visitor
 
 TITLES = ("Grandmother in hospital", "Diagnosis and prognosis")
 
@@ -106,9 +106,9 @@ def test_logs_tell_no_secret(app, gallery, caplog, stranger):
     logging.getLogger("peewee").setLevel(logging.WARNING)  # at DEBUG it prints every value on purpose
     accounts.create_user(gallery, "anna", PASSWORD)
     stranger.post("/login", {"name": "anna", "password": "a wrong passphrase"})
-    visitor = Visitor(app).logs_in("anna")
-    visitor.uploads((f"{TITLES[0]}.jpg", jpeg()), ("bad.txt", b"x"), new_album=TITLES[1])
-    visitor.client.post("/albums", data={"csrf_token": "forged token", "title": TITLES[1]})
+    visitor = GalleryClient(app).logs_in("anna")
+    visitor.sends_upload((f"{TITLES[0]}.jpg", jpeg()), ("bad.txt", b"x"), new_album=TITLES[1])
+    visitor.flask.post("/albums", data={"csrf_token": "forged token", "title": TITLES[1]})
 
     for secret in (PASSWORD, "a wrong passphrase", "forged token", visitor.cookie, *TITLES):
         assert secret not in caplog.text

@@ -4,7 +4,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.gallery_server import GalleryServer
-from tests.reliability.harness.raw_http import exchange, request
+from tests.raw_http import exchange, request
 
 FORM = "application/x-www-form-urlencoded"
 UNNAMED = b"--x\r\nContent-Disposition: form-data\r\n\r\nSea\r\n--x--\r\n"
@@ -46,7 +46,7 @@ def statuses(server, sent):
     ids=("chunks", "empty host", "long host", "health", "query", "query of nobody", "part without a name"),
 )
 def test_what_cannot_be_understood_is_refused(server, sent):
-    """A request that makes no sense is a 400, and no fault of the server's; reliability/test_hostile.py has thousands."""
+    """A request that makes no sense is a 400, and no fault of the server's; reliability/test_hostile_input.py sends thousands."""
     assert statuses(server, sent) == [400]
 
     assert "Traceback" not in server.output.read_text()

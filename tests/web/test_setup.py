@@ -8,8 +8,8 @@ import pytest
 
 from app import create_app
 from pixstore.gallery import accounts, setup_link
+from tests.gallery_client import PASSWORD, GalleryClient
 from tests.gallery_server import ROOT
-from tests.web.visitor import PASSWORD, Visitor
 
 ACCOUNT = {"name": "olga", "password": PASSWORD, "repeated": PASSWORD}
 
@@ -22,7 +22,7 @@ def link(config, capsys):
         r"^Set up: http://127\.0\.0\.1:8000(/setup/\S+)$", capsys.readouterr().out, re.MULTILINE
     )
     assert len(printed) == 1
-    yield Visitor(app), printed[0]
+    yield GalleryClient(app), printed[0]
     app.extensions["pixstore"].close()
 
 
@@ -133,7 +133,7 @@ def test_account_without_password_becomes_the_owners(app, gallery, stranger):
     owner = accounts.find_user(gallery, "olga")
     assert owner.id == came_back.id
     assert owner.is_owner
-    Visitor(app).logs_in("olga")
+    GalleryClient(app).logs_in("olga")
 
 
 def test_taken_name_is_refused(app, gallery, stranger):

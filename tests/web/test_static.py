@@ -61,7 +61,7 @@ def test_file_under_another_hash_is_not_kept(stranger):
 def test_nothing_else_is_served(stranger, path):
     """Neither without a hash nor outside of the directory is there a file."""
     assert stranger.get(path).status_code in {404, 308}
-    assert stranger.get(path, follow_redirects=True).status_code == 404
+    assert stranger.flask.get(path, follow_redirects=True).status_code == 404
 
 
 def test_hash_follows_the_content(tmp_path):

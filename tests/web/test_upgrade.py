@@ -3,30 +3,16 @@
 import pytest
 from playhouse.migrations import Runner
 
-from app import create_app
 from pixstore.gallery import accounts, models, pictures, upkeep
 from pixstore.gallery.photo_facts import PhotoFacts
+from tests import stored
+from tests.gallery_client import GalleryClient
+from tests.gallery_fixtures import command_line
 from tests.images import jpeg, png
 from tests.web.exif import taken
-from tests.web.visitor import Visitor
 
 DATES = ("2024:05:06 07:08:09", "1999:12:31 23:59:59", "2001:01:01 00:00:00")
 TIMES = (1_714_979_289_000, 946_684_799_000, 978_307_200_000)
-
-
-@pytest.fixture
-def reopened(config, now):
-    """Return a function that starts the gallery anew, over what lies in the data directory."""
-    made = []
-
-    def reopened():
-        app = create_app(config, now=now)
-        made.append(app)
-        return app
-
-    yield reopened
-    for app in made:
-        app.extensions["pixstore"].close()
 
 
 @pytest.fixture
@@ -43,11 +29,6 @@ def earlier(anna, add_pictures, gallery, reopened):
     app = reopened()
     with app.extensions["pixstore"].connected():
         yield app, [*dated, *undated]
-
-
-def upgrade(app):
-    """Run the command."""
-    return app.test_cli_runner().invoke(args=["pixstore", "upgrade-pictures"])
 
 
 def rows_of(app, ids):
@@ -71,7 +52,7 @@ def test_pictures_can_be_seen_before_they_are_upgraded(earlier):
     """A picture whose file has not been read yet has a page, which says nothing of when it was taken."""
     app, (picture, *_) = earlier
 
-    page = Visitor(app).logs_in("anna").get(f"/pictures/{picture.id}")
+    page = GalleryClient(app).logs_in("anna").get(f"/pictures/{picture.id}")
 
     assert page.status_code == 200
     assert "<dt>Taken</dt>" not in page.text
@@ -81,7 +62,7 @@ def test_upgrade_reads_the_files(earlier):
     """The command reads date and facts from the files; what has no date stays with the time it was added."""
     app, before = earlier
 
-    result = upgrade(app)
+    result = command_line(app)("upgrade-pictures")
 
     assert (result.exit_code, result.stdout) == (0, "4 pictures brought up to date\n")
     gallery, rows = app.extensions["pixstore.gallery"], rows_of(app, before)
@@ -91,16 +72,16 @@ def test_upgrade_reads_the_files(earlier):
         PhotoFacts(),
     ]
     assert [row.updated_at for row in rows] == [picture.updated_at for picture in before]
-    assert "6 May 2024" in Visitor(app).logs_in("anna").get(f"/pictures/{before[0].id}").text
+    assert "6 May 2024" in GalleryClient(app).logs_in("anna").get(f"/pictures/{before[0].id}").text
 
 
 def test_upgrade_twice_does_nothing(earlier):
     """Run again, the command finds nothing to do, and changes nothing."""
     app, before = earlier
-    upgrade(app)
+    command_line(app)("upgrade-pictures")
     once = [row.__data__ for row in rows_of(app, before)]
 
-    again = upgrade(app)
+    again = command_line(app)("upgrade-pictures")
 
     assert (again.exit_code, again.stdout) == (0, "0 pictures brought up to date\n")
     assert [row.__data__ for row in rows_of(app, before)] == once
@@ -124,13 +105,9 @@ def test_upgrade_goes_through_all_portions(earlier, monkeypatch):
 def test_unreadable_picture_is_named(earlier):
     """A picture whose file does not open is named, with exit code 1; the others are read, and it is tried again."""
     app, before = earlier
-    store = app.extensions["pixstore"]
-    blob_id = store.parts.models.image.get_by_id(before[1].original_id).blob_id
-    path = next(store.config.blobs_path.glob(f"objects/*/{blob_id}"))
-    sealed = path.read_bytes()
-    path.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    stored.flip_last_bit(stored.blob_file(app.extensions["pixstore"], before[1].original_id))
 
-    first, second = upgrade(app), upgrade(app)
+    first, second = (command_line(app)("upgrade-pictures") for _ in range(2))
 
     failed = f"failed: picture {before[1].id}: "
     assert first.exit_code == second.exit_code == 1
@@ -186,9 +163,9 @@ def test_pictures_changed_before_their_turn(earlier, change):
 def test_upgraded_on_replacement(earlier):
     """A picture of the first release that is replaced needs no upgrade any more."""
     app, (picture, *_) = earlier
-    anna = Visitor(app).logs_in("anna")
+    anna = GalleryClient(app).logs_in("anna")
 
-    anna.sends(f"/pictures/{picture.id}/replace", "file", ("new.jpg", jpeg(seed=9)))
+    anna.replaces(picture.id, ("new.jpg", jpeg(seed=9)))
 
     (row,) = rows_of(app, [picture])
     assert row.taken_at == picture.created_at
@@ -198,12 +175,11 @@ def test_upgraded_on_replacement(earlier):
 def test_texts_of_pictures_not_upgraded_move_to_a_new_key(earlier, now):
     """A picture without facts has none to encrypt again: re-encryption does not stumble over it."""
     app, before = earlier
-    runner = app.test_cli_runner()
-    runner.invoke(args=["pixstore", "rotate", "store-key"])
+    command_line(app)("rotate", "store-key")
 
-    result = runner.invoke(args=["pixstore", "re-encrypt"])
+    result = command_line(app)("re-encrypt")
 
     # The titles of four pictures and of an album.
     assert result.stdout == "8 images and 5 texts encrypted again, 0 old keys dropped\n"
-    assert upgrade(app).stdout == "4 pictures brought up to date\n"
+    assert command_line(app)("upgrade-pictures").stdout == "4 pictures brought up to date\n"
     assert [row.taken_at for row in rows_of(app, before)][:3] == list(TIMES)

@@ -14,8 +14,8 @@ from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.scopes import Scope
 from pixstore.gallery.titles import title_of_file
 from pixstore.gallery.web.request import BoundedFile
+from tests.gallery_client import PASSWORD, GalleryClient
 from tests.images import gif, jpeg, photo, pixel_bomb, pixels, png, webp
-from tests.web.visitor import PASSWORD, Visitor
 
 
 def titles_of(gallery, name):
@@ -26,7 +26,9 @@ def titles_of(gallery, name):
 
 def test_several_files_become_pictures(anna, gallery):
     """Every file of the form becomes a picture in the chosen album, titled after its file."""
-    answer = anna.uploads(("Sea.jpg", jpeg()), ("Wood.png", png()), ("Hill.webp", webp()), new_album="Walks")
+    answer = anna.sends_upload(
+        ("Sea.jpg", jpeg()), ("Wood.png", png()), ("Hill.webp", webp()), new_album="Walks"
+    )
 
     (walks,) = [
         album
@@ -51,7 +53,7 @@ def test_original_is_kept_wherever_its_form_is_cut(anna, gallery, missing):
     # A JPEG may be followed by anything.
     image += b"x" * (65536 - len(head) - len(image) - len(end) + missing)
 
-    answer = anna.client.post(
+    answer = anna.flask.post(
         "/upload", data=head + image + end, content_type="multipart/form-data; boundary=cut"
     )
 
@@ -63,7 +65,7 @@ def test_original_is_kept_byte_for_byte(anna, gallery):
     """What was uploaded is what the store gives back."""
     data = photo(orientation=6)
 
-    anna.uploads(("a.jpg", data))
+    anna.sends_upload(("a.jpg", data))
 
     (picture,) = gallery.models.picture.select()
     assert gallery.store.load(picture.original_id) == data
@@ -72,7 +74,7 @@ def test_original_is_kept_byte_for_byte(anna, gallery):
 
 def test_thumbnail_is_its_own_image(anna, gallery):
     """A thumbnail is another encrypted image, upright, within the configured box."""
-    anna.uploads(("a.jpg", photo(orientation=6)))
+    anna.sends_upload(("a.jpg", photo(orientation=6)))
 
     (picture,) = gallery.models.picture.select()
     assert picture.thumbnail_id != picture.original_id
@@ -81,7 +83,7 @@ def test_thumbnail_is_its_own_image(anna, gallery):
 
 def test_image_ids_lie_in_the_album(anna, gallery):
     """An album is the namespace of the images uploaded into it, and its name says nothing of its title."""
-    anna.uploads(("a.jpg", jpeg()), new_album="Walks")
+    anna.sends_upload(("a.jpg", jpeg()), new_album="Walks")
 
     (picture,) = gallery.models.picture.select()
     assert picture.original_id.startswith(f"{picture.album_id}:")
@@ -102,7 +104,7 @@ def test_image_ids_lie_in_the_album(anna, gallery):
 )
 def test_refused_file_does_not_stop_the_others(anna, gallery, data, words):
     """A file that is refused is named with its reason, and the other files are kept."""
-    answer = anna.uploads(("one.jpg", jpeg()), ("bad <b>.jpg", data), ("two.jpg", jpeg(seed=2)))
+    answer = anna.sends_upload(("one.jpg", jpeg()), ("bad <b>.jpg", data), ("two.jpg", jpeg(seed=2)))
 
     assert answer.status_code == 200
     assert "2 added, 1 refused" in answer.text
@@ -113,7 +115,7 @@ def test_refused_file_does_not_stop_the_others(anna, gallery, data, words):
 
 def test_nothing_kept_is_422(anna, gallery):
     """A form of which nothing could be kept is not accepted, and leaves no image behind."""
-    answer = anna.uploads(("bad.jpg", b"just text"))
+    answer = anna.sends_upload(("bad.jpg", b"just text"))
 
     assert answer.status_code == 422
     assert gallery.store.parts.models.image.select().count() == 0
@@ -127,7 +129,7 @@ def test_damage_that_only_decoding_finds_is_refused(anna, gallery):
     data[at : at + length] = bytes(length)
     data[at + length : at + length + 4] = zlib.crc32(data[at - 4 : at + length]).to_bytes(4, "big")
 
-    answer = anna.uploads(("bad.png", bytes(data)))
+    answer = anna.sends_upload(("bad.png", bytes(data)))
 
     assert "damaged and cannot be read" in answer.text
     assert gallery.store.parts.models.image.select().count() == 0
@@ -143,7 +145,7 @@ def test_no_file_chosen_is_said(anna):
 
 def test_too_long_album_title_is_said_before_anything_is_kept(anna, gallery):
     """The whole form is refused where it names no possible album."""
-    answer = anna.uploads(("a.jpg", jpeg()), new_album="x" * 200)
+    answer = anna.sends_upload(("a.jpg", jpeg()), new_album="x" * 200)
 
     assert "The title is too long" in answer.text
     assert titles_of(gallery, "anna") == []
@@ -152,14 +154,14 @@ def test_too_long_album_title_is_said_before_anything_is_kept(anna, gallery):
 def test_new_album_is_made_once(anna, gallery):
     """Files sent one by one with the same new title land in one album."""
     for number in range(3):
-        anna.uploads((f"{number}.jpg", jpeg(seed=number)), new_album="Walks", htmx=True)
+        anna.sends_upload((f"{number}.jpg", jpeg(seed=number)), new_album="Walks", htmx=True)
 
     assert gallery.models.album.select().count() == 2  # and the default one
 
 
 def test_fragment_for_the_script(anna):
     """The answer to a script holds the results alone, the same partial as the page."""
-    answer = anna.uploads(("one.jpg", jpeg()), ("bad.txt", b"x"), htmx=True)
+    answer = anna.sends_upload(("one.jpg", jpeg()), ("bad.txt", b"x"), htmx=True)
 
     assert answer.text.lstrip().startswith("<li")
     assert answer.text.count('class="result') >= 2
@@ -171,9 +173,9 @@ def test_file_larger_than_an_image_may_be_is_refused_alone(config):
     app = create_app(Config(data_dir=config.data_dir, max_image_bytes=2000))
     with app.extensions["pixstore"].connected():
         accounts.create_user(app.extensions["pixstore.gallery"], "anna", PASSWORD)
-    visitor = Visitor(app).logs_in("anna")
+    visitor = GalleryClient(app).logs_in("anna")
 
-    answer = visitor.uploads(("large.png", png(size_kb=8)), ("small.jpg", jpeg()))
+    answer = visitor.sends_upload(("large.png", png(size_kb=8)), ("small.jpg", jpeg()))
 
     assert "1 added, 1 refused" in answer.text
     assert "more than the" in answer.text
@@ -185,9 +187,9 @@ def test_form_larger_than_allowed_is_413(config):
     app = create_app(Config(data_dir=config.data_dir, max_upload_bytes=100_000))
     with app.extensions["pixstore"].connected():
         accounts.create_user(app.extensions["pixstore.gallery"], "anna", PASSWORD)
-    visitor = Visitor(app).logs_in("anna")
+    visitor = GalleryClient(app).logs_in("anna")
 
-    answer = visitor.uploads(*((f"{number}.png", png(size_kb=40, seed=number)) for number in range(5)))
+    answer = visitor.sends_upload(*((f"{number}.png", png(size_kb=40, seed=number)) for number in range(5)))
 
     assert answer.status_code == 413
     assert "larger than allowed" in answer.text
@@ -199,14 +201,14 @@ def test_other_forms_are_small(anna):
     large = {"title": "x" * 100_000}
 
     assert anna.post("/albums", large).status_code == 413
-    assert anna.client.post("/albums", data=large, content_type="multipart/form-data").status_code == 413
+    assert anna.flask.post("/albums", data=large, content_type="multipart/form-data").status_code == 413
 
 
 def test_large_body_of_a_stranger_is_not_read(stranger):
     """Who is not logged in is turned away before the body is looked at."""
     body = io.BytesIO(b"x" * 1_000_000)
 
-    answer = stranger.client.post(
+    answer = stranger.flask.post(
         "/upload", input_stream=body, content_length=1_000_000, content_type="image/png"
     )
 
@@ -224,7 +226,7 @@ def test_uploads_never_touch_the_disk_unsealed(anna, monkeypatch):
         monkeypatch.setattr(tempfile, name, refuse)
     monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
 
-    assert anna.uploads(("large.png", png(width=600, height=400, size_kb=1500))).status_code == 303
+    assert anna.sends_upload(("large.png", png(width=600, height=400, size_kb=1500))).status_code == 303
 
 
 def test_bounded_file_keeps_no_more_than_its_limit():
@@ -251,7 +253,7 @@ def test_storage_trouble_is_told_per_file(anna, monkeypatch, error, status, word
 
     monkeypatch.setattr(type(anna.app.extensions["pixstore"].parts.blobs), "put", fail)
 
-    answer = anna.uploads(("a.jpg", jpeg()))
+    answer = anna.sends_upload(("a.jpg", jpeg()))
 
     assert answer.status_code == status
     assert words in answer.text
@@ -266,7 +268,7 @@ def test_original_thumbnail_and_row_come_together(anna, gallery, monkeypatch):
     monkeypatch.setattr(gallery.models.picture, "save", fail)
     anna.app.config["PROPAGATE_EXCEPTIONS"] = False
 
-    assert anna.uploads(("a.jpg", jpeg())).status_code == 500
+    assert anna.sends_upload(("a.jpg", jpeg())).status_code == 500
     assert gallery.store.parts.models.image.select().count() == 0
     assert list(gallery.store.parts.blobs.blobs()) == []
 
@@ -307,7 +309,7 @@ def test_album_deleted_meanwhile(anna, gallery, monkeypatch):
 
 def test_picture_with_transparency(anna, gallery):
     """The thumbnail of a transparent picture is transparent."""
-    anna.uploads(("a.png", png(alpha=True)))
+    anna.sends_upload(("a.png", png(alpha=True)))
 
     (picture,) = gallery.models.picture.select()
     thumbnail = Image.open(io.BytesIO(gallery.store.load(picture.thumbnail_id)))
@@ -316,7 +318,7 @@ def test_picture_with_transparency(anna, gallery):
 
 def test_nothing_readable_in_the_data_directory(anna, config):
     """After uploads no file of the data directory holds an image's beginning, a title or a file name."""
-    anna.uploads(
+    anna.sends_upload(
         ("Grandmother in hospital.jpg", jpeg(size_kb=20)), ("b.png", png()), new_album="Diagnosis 2026"
     )
 

@@ -10,7 +10,8 @@ from playwright.sync_api import BrowserContext
 
 from tests.browser.dropin.frontend_tab import FrontendTab
 from tests.browser.dropin.npm_backend import DATABASE_DRIVER, ROOT, NpmBackend
-from tests.browser.dropin.site import NPM_FRONTEND, OUR_MODULE, serving, site
+from tests.browser.dropin.site import NPM_FRONTEND, OUR_MODULE, site
+from tests.servers import serving
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,9 @@
-"""Servers for these tests: a site that delivers both frontends, and any WSGI application on a port of its own."""
+"""The site that these tests open: it delivers both frontends and no image."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 if TYPE_CHECKING:
@@ -31,17 +27,3 @@ def site(bundle: Path) -> "WSGIApplication":
         return Response(file.read_bytes(), mimetype=guess_type(file.name)[0])
 
     return respond
-
-
-@contextmanager
-def serving(application: "WSGIApplication") -> Iterator[int]:
-    """Serve *application* on a free port of this machine, and say which."""
-    server = make_server("127.0.0.1", 0, application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -11,7 +11,8 @@ from pixstore.endpoint import ImageEndpoint
 from pixstore.store import ImageStore
 from tests import images
 from tests.browser.dropin.frontend_tab import FrontendTab
-from tests.browser.dropin.site import NPM_FRONTEND, serving, site
+from tests.browser.dropin.site import NPM_FRONTEND, site
+from tests.servers import serving
 
 pytestmark = pytest.mark.browser
 

@@ -12,8 +12,10 @@ from typing import Any
 from websockets.sync.client import connect
 
 from tests.browser.engines.bidi import Bidi
-from tests.browser.engines.locator import Locator, until
+from tests.browser.engines.locator import PATIENCE, Locator
 from tests.browser.engines.tab import INSECURE_HOST, ConsoleLine, EngineError, Request, Response, Tab
+from tests.eventually import eventually
+from tests.servers import wait_for_server
 
 EVENTS = [
     "log.entryAdded",
@@ -61,7 +63,7 @@ def firefox(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:  # it chats
             try:
-                server = until(lambda: _read(address), "Firefox listens", 60)
+                server = wait_for_server(process, lambda: _read(address), "Firefox", seconds=60)
                 url = f"ws://{server['ws_host']}:{server['ws_port']}/session"
                 with connect(url, max_size=None) as socket:
                     browser = FirefoxBrowser(socket)
@@ -166,7 +168,7 @@ class FirefoxTab(Tab):
     def goto(self, url: str) -> Response:
         """Open a page."""
         navigation = self._does("browsingContext.navigate", url=url, wait="complete")["navigation"]
-        return Response(until(lambda: self._statuses.get(navigation), f"{url} was answered"))
+        return Response(eventually(lambda: self._statuses.get(navigation), PATIENCE, f"{url} was answered"))
 
     def reload(self) -> None:
         """Load the page again."""

@@ -3,28 +3,19 @@ Elements of a page, and what is expected of them: as much of Playwright's Locato
 engines that Playwright cannot drive.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect as playwright_expect
 
+from tests.eventually import eventually
+
 if TYPE_CHECKING:
     from tests.browser.engines.tab import Tab
 
 PATIENCE = 20.0
 """Seconds until an element that does not come is missed."""
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait until *condition* returns something true, and return that."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"this never came true: {what}")
-        time.sleep(0.03)
-    return value
 
 
 class Locator:
@@ -114,12 +105,12 @@ class Locator:
 
     def click(self) -> None:
         """Click the first with the mouse, when it is there, visible, enabled, and stands still."""
-        until(self._is_ready, f"{self} can be clicked")
+        eventually(self._is_ready, PATIENCE, f"{self} can be clicked")
         self.tab.click(self)
 
     def fill(self, text: str) -> None:
         """Write into the first."""
-        until(self.is_visible, f"{self} is visible")
+        eventually(self.is_visible, PATIENCE, f"{self} is visible")
         self.evaluate(
             """(field, text) => {
               field.focus()
@@ -139,7 +130,7 @@ class Locator:
         return self
 
     def _waits(self) -> None:
-        until(self.tab.calm(self.count), f"{self} is there")
+        eventually(self.tab.calm(self.count), PATIENCE, f"{self} is there")
 
     def _is_ready(self) -> bool:
         script = """async ([one]) => {
@@ -162,7 +153,7 @@ class Expectation:
         self.locator = locator
 
     def _comes(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
-        until(self.locator.tab.calm(condition), f"{self.locator} {what}", timeout / 1000)
+        eventually(self.locator.tab.calm(condition), timeout / 1000, f"{self.locator} {what}")
 
     def to_be_visible(self, *, timeout: float = PATIENCE * 1000) -> None:
         """It becomes visible."""

@@ -15,7 +15,8 @@ from typing import Any
 
 from playwright.sync_api import Error
 
-from tests.browser.engines.locator import Locator, until
+from tests.browser.engines.locator import PATIENCE, Locator
+from tests.eventually import eventually
 
 INSECURE_HOST = "pixstore.test"
 """A name for this machine which browsers, unlike `localhost`, do not take for secure."""
@@ -155,7 +156,7 @@ class Tab(ABC):
         self.click_on(locator)
         time.sleep(0.05)  # a click reaches the page a moment later
         with suppress(AssertionError):  # a download leaves no page
-            until(self.calm(lambda: self.evaluate("() => !window.leaving")), "the page has gone", 10)
+            eventually(self.calm(lambda: self.evaluate("() => !window.leaving")), 10, "the page has gone")
 
     @property
     def url(self) -> str:
@@ -178,14 +179,16 @@ class Tab(ABC):
     def wait_for_function(self, script: str, *, arg: Locator, timeout: float) -> None:
         """Wait until *script* is true of the first element of *arg*."""
         condition = self.calm(lambda: arg.asks(f"([one]) => Boolean(one && ({script})(one))"))
-        until(condition, f"{script} of {arg}", timeout / 1000)
+        eventually(condition, timeout / 1000, f"{script} of {arg}")
 
     @contextmanager
     def expect_download(self) -> Iterator[Download]:
         """Wait for a file that what happens inside brings."""
         before, download = set(self.downloaded()), Download()
         yield download
-        (download.file,) = until(lambda: set(self.downloaded()) - before, "a file was downloaded")
+        (download.file,) = eventually(
+            lambda: set(self.downloaded()) - before, PATIENCE, "a file was downloaded"
+        )
 
     def calm(self, question: Callable[[], Any]) -> Callable[[], Any]:
         """Return *question*, answered by None while one page gives way to another."""

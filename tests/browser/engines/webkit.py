@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,10 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.browser.engines.locator import Locator, until
+from tests.browser.engines.locator import Locator
 from tests.browser.engines.proxy import Proxy
 from tests.browser.engines.tab import ConsoleLine, EngineError, Request, Response, Tab
 from tests.browser.engines.webdriver import ELEMENT, Session
+from tests.servers import free_port, listens, wait_for_server
 
 PYTHON = "/usr/bin/python3"
 WINDOW = str(Path(__file__).parent / "webkit_window.py")
@@ -57,11 +57,6 @@ def environment(display: str, home: Path) -> dict[str, str]:
     return env
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 class WebKitBrowser:
     """What starts one WebKit for each profile: WebDriver knows no other way to keep them apart."""
 
@@ -95,14 +90,14 @@ class WebKitContext:
         self.downloads.mkdir(exist_ok=True)
         self.scripts = [FIRST]
         self.proxy = Proxy(self.scripts)
-        port = _free_port()
+        port = free_port()
         self._driver = subprocess.Popen(
             [program(), f"--port={port}"],
             env=environment(browser.display, self.home),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until(lambda: _answers(port), "WebKit's driver listens")
+        wait_for_server(self._driver, lambda: listens(port), "WebKit's driver")
         self.session = Session(port, self._wishes())
         self.current: str = self.session.does("GET", "/window")
         self._unused: str | None = self.current
@@ -134,14 +129,6 @@ class WebKitContext:
         self._driver.wait(30)
         self.proxy.close()
         self._temporary.cleanup()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except ConnectionRefusedError:
-        return False
-    return True
 
 
 class WebKitTab(Tab):

@@ -312,13 +312,3 @@ def stop_after(payloads: int) -> Callable[[Handler], bool]:
         return True
 
     return fault
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
-    """Return whether *condition* comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True

@@ -11,7 +11,8 @@ import pytest
 
 from tests.browser.conftest import chromium_with_files
 from tests.browser.module.page import ModulePage
-from tests.browser.module.server import eventually, picture
+from tests.browser.module.server import picture
+from tests.eventually import eventually
 
 DATABASE = "pixstore"
 
@@ -104,7 +105,7 @@ def test_uses_are_noted_for_many_at_once(page, endpoint):
     def used_later() -> set[str]:
         return {row["id"] for row in rows(page) if row["lastUsed"] > before[row["id"]]}
 
-    assert eventually(lambda: used_later() == {"a0", "a1"})
+    eventually(lambda: used_later() == {"a0", "a1"})
 
 
 def test_what_is_not_written_yet_is_a_hit(page, endpoint):
@@ -127,7 +128,7 @@ def test_least_recently_used_go_first(page, endpoint):
         page.gets(endpoint.add(f"a{n}"))
         page.cached()
     page.gets(endpoint.record("a0"), endpoint.record("a1"))
-    assert eventually(
+    eventually(
         lambda: (
             {row["id"] for row in sorted(rows(page), key=lambda row: row["lastUsed"])[-2:]} == {"a0", "a1"}
         )
@@ -367,7 +368,7 @@ def test_an_older_tab_in_the_way(new_page, endpoint):
 
     assert page.gets(endpoint.add("a"))[0]
     old.tab.evaluate("() => window.held.close()")
-    assert eventually(lambda: page.gets(endpoint.add("b")) and (page.cached() or {}).get("images"))
+    eventually(lambda: page.gets(endpoint.add("b")) and (page.cached() or {}).get("images"))
     page.expects("another tab keeps an older cache open", "The browser's storage does not work")
 
 
@@ -542,7 +543,7 @@ def test_another_owner_finds_nothing(new_page, endpoint):
 
     second = new_page().opens(config={"cacheOwner": "ben"})
 
-    assert eventually(lambda: rows(second, "images") == [])
+    eventually(lambda: rows(second, "images") == [])
 
 
 def test_a_tab_of_the_user_before(new_page, endpoint):
@@ -739,7 +740,7 @@ def test_no_picture_in_the_browsers_files_after_logging_out(browser, endpoint, t
 
         page.opens(config={"cacheOwner": ""})
         page.runs("({ clearCache }) => clearCache()")
-        assert eventually(lambda: found_in(tmp_path, marks) == set())
+        eventually(lambda: found_in(tmp_path, marks) == set())
     assert found_in(tmp_path, marks) == set()
 
 

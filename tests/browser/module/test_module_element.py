@@ -1,9 +1,12 @@
 """<pixstore-image> behaves like <img>, and leaves nothing behind in the page."""
 
+import time
+
 import pytest
 
 from tests.browser.module.page import tag
-from tests.browser.module.server import eventually, picture
+from tests.browser.module.server import picture
+from tests.eventually import eventually
 
 SHOWN = "document.querySelector('pixstore-image').matches(':state(loaded)')"
 FAILED = "document.querySelector('pixstore-image').matches(':state(failed)')"
@@ -93,7 +96,7 @@ def test_events_when_it_fails(page, endpoint):
 
 def test_an_accessible_name(page, endpoint):
     """Before and after loading, it is an image whose name is its alt; an empty alt makes it a decoration."""
-    endpoint.before_payload = lambda _: eventually(lambda: False, 0.2)
+    endpoint.before_payload = lambda _: time.sleep(0.2)
     replaces_body(page, tag(endpoint.add("a"), "<span>placeholder</span>", alt="Two cats"))
 
     assert page.image_names() == ["Two cats"]
@@ -106,7 +109,7 @@ def test_an_accessible_name(page, endpoint):
 
 def test_content_until_the_picture_is_there(page, endpoint):
     """The content of the tag is shown while the picture loads, and hidden afterwards."""
-    endpoint.before_payload = lambda _: eventually(lambda: False, 0.3)
+    endpoint.before_payload = lambda _: time.sleep(0.3)
     replaces_body(page, tag(endpoint.add("a"), "<span>soon</span>"))
 
     assert page.tab.get_by_text("soon").is_visible()
@@ -274,7 +277,7 @@ def test_a_released_picture_that_cannot_come_back(page, endpoint):
 
 def test_no_layout_shift(page, endpoint):
     """With width and height the box has its size from the start, and nothing moves when the picture comes."""
-    endpoint.before_payload = lambda _: eventually(lambda: False, 0.2)
+    endpoint.before_payload = lambda _: time.sleep(0.2)
     page.tab.evaluate(
         """() => {
           window.shift = 0
@@ -376,7 +379,7 @@ def test_a_version_overtaken_while_it_loads(page, endpoint):
     replaces_body(page, tag(endpoint.add("a", picture(10, 10)), loading="eager"))
     page.waits_for(SHOWN)
     tokens = [endpoint.add("a", picture(size, size))["token"] for size in (20, 30)]
-    endpoint.before_payload = lambda _: eventually(lambda: False, 0.2)
+    endpoint.before_payload = lambda _: time.sleep(0.2)
 
     looked_like = page.tab.evaluate(
         """async (tokens) => {
@@ -444,7 +447,7 @@ def test_removed_it_leaves_nothing(page, endpoint):
     """Removing it aborts its request and revokes its URL, and no event follows."""
     replaces_body(page, tag(endpoint.add("shown"), loading="eager"))
     page.waits_for(SHOWN)
-    endpoint.before_payload = lambda _: eventually(lambda: False, 0.3)
+    endpoint.before_payload = lambda _: time.sleep(0.3)
     page.tab.evaluate(
         """(markup) => {
           document.body.insertAdjacentHTML('beforeend', markup)
@@ -454,7 +457,7 @@ def test_removed_it_leaves_nothing(page, endpoint):
     )
     page.waits_for("document.body.innerHTML === '' && urls.size === 0")
 
-    assert eventually(lambda: endpoint.aborted == 1)
+    eventually(lambda: endpoint.aborted == 1)
     assert page.tab.evaluate("() => events") == ["loadstart", "load", "loadend", "loadstart"]
 
 

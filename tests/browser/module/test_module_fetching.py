@@ -1,11 +1,13 @@
 """How images are fetched: together, those on screen first, again after a failure, and never twice for nothing."""
 
+import time
 from threading import Event
 
 import pytest
 
 from tests.browser.module.page import tag
-from tests.browser.module.server import eventually, hang_up, picture, serving, status, stop_after
+from tests.browser.module.server import hang_up, picture, serving, status, stop_after
+from tests.eventually import eventually
 
 
 def test_one_request_for_a_page_of_pictures(page, endpoint):
@@ -171,7 +173,7 @@ def test_a_redirection_is_not_followed(page, endpoint):
 def test_nobody_waits_for_a_batch(page, endpoint):
     """When no caller waits for a batch any more, its request is aborted and not repeated."""
     records = [endpoint.add(f"a{n}", picture(400, 400)) for n in range(50)]
-    endpoint.before_payload = lambda number: number == 0 or eventually(lambda: False, 0.05)
+    endpoint.before_payload = lambda number: number == 0 or time.sleep(0.05)
 
     names = page.runs(
         """async ({ getImages }, records) => {
@@ -184,7 +186,7 @@ def test_nobody_waits_for_a_batch(page, endpoint):
     )
 
     assert names == "AbortError"
-    assert eventually(lambda: endpoint.aborted == 1)
+    eventually(lambda: endpoint.aborted == 1)
     assert endpoint.requests == 1
 
 
@@ -204,10 +206,10 @@ def test_what_is_on_screen_goes_first(page, endpoint):
         "".join(tags),
     )
 
-    assert eventually(lambda: len(endpoint.asked) == 6)
+    eventually(lambda: len(endpoint.asked) == 6)
     assert {"a11", "a10", "a9", "a8"} < set(endpoint.asked_ids())
     go_on.set()
-    assert eventually(lambda: len(endpoint.asked) > 6)
+    eventually(lambda: len(endpoint.asked) > 6)
 
 
 def test_overload_is_given_the_time_it_asks_for(page, endpoint):

@@ -1,12 +1,14 @@
 """The promises of getImage(): the right picture, from the cache if possible, or an error in clear words."""
 
 import base64
+import time
 
 import pytest
 from playwright.sync_api import Error
 
 from tests.browser.engines.tab import INSECURE_HOST
-from tests.browser.module.server import UPDATED, eventually, picture
+from tests.browser.module.server import UPDATED, picture
+from tests.eventually import eventually
 
 
 def shows(image: bytes, kind: str = "image/png") -> dict:
@@ -188,7 +190,7 @@ def test_configuration_by_meta_tag(page, endpoint):
     assert "by-meta" in page.tab.evaluate("async () => (await indexedDB.databases()).map(({ name }) => name)")
 
     page.opens(config={"frontendDbNam": "typo"})
-    assert eventually(lambda: any("frontendDbNam is not an option" in line for line in page.complaints))
+    eventually(lambda: any("frontendDbNam is not an option" in line for line in page.complaints))
     page.expects("frontendDbNam")
 
 
@@ -334,7 +336,7 @@ def test_a_fetcher_of_the_page(page, endpoint):
 def test_only_the_last_caller_that_stops_waiting_aborts_the_request(page, endpoint):
     """Of two callers that wait for an image, one may stop waiting; when both have stopped, the request is aborted."""
     record = endpoint.add("a")
-    endpoint.before_payload = lambda _: eventually(lambda: False, 0.3)
+    endpoint.before_payload = lambda _: time.sleep(0.3)
     script = """async ({ getImage }, [record, leaving]) => {
       const waits = [new AbortController(), new AbortController()]
       const results = waits.map(({ signal }) => getImage(record, undefined, { signal }).then(({ size }) => size, ({ name }) => name))
@@ -371,7 +373,7 @@ def test_clearing_the_cache(page, endpoint):
     records = [endpoint.add(f"a{n}") for n in range(3)]
     page.gets(*records[:2])
     page.cached()
-    endpoint.before_payload = lambda _: eventually(lambda: False, 0.2)
+    endpoint.before_payload = lambda _: time.sleep(0.2)
 
     result = page.runs(
         """async ({ getImage, clearCache }, record) => {

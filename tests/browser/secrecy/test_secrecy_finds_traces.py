@@ -6,8 +6,8 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from tests.browser.conftest import chromium_with_files
-from tests.browser.dropin.site import serving
 from tests.browser.secrecy.traces import WITHIN_REACH, Sought, files_of
+from tests.servers import serving
 
 pytestmark = pytest.mark.browser
 
