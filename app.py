@@ -8,6 +8,7 @@ The application: a private photo gallery. This is where everything meets: config
 """
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 from flask import Flask
@@ -17,9 +18,13 @@ from pixstore.config import Config
 from pixstore.endpoint import ImageEndpoint
 from pixstore.gallery import Gallery, setup_link
 from pixstore.gallery.web import pages
+from pixstore.gallery.web.hosts import for_hosts
 from pixstore.package_files import TEMPLATES
 from pixstore.parts import Clock, clock_ms
 from pixstore.store import ImageStore
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 def create_app(config: Config | None = None, *, now: Clock = clock_ms) -> Flask:
@@ -36,12 +41,16 @@ def create_app(config: Config | None = None, *, now: Clock = clock_ms) -> Flask:
 
 
 def _wrap(app: Flask, store: ImageStore) -> None:
-    """Put what works on whole requests around *app*: trusted proxies, and the image endpoint."""
-    hops = store.config.proxy_hops
-    if hops:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    if store.config.default_endpoint_enabled:
-        app.wsgi_app = ImageEndpoint(store).mounted_on(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    """Put what works on whole requests around *app*: the image endpoint, its hosts, and trusted proxies."""
+    config = store.config
+    wrapped: WSGIApplication = app.wsgi_app
+    if config.default_endpoint_enabled:
+        with_images = ImageEndpoint(store).mounted_on(wrapped)
+        wrapped = for_hosts(config.trusted_hosts, with_images, otherwise=wrapped)
+    if config.proxy_hops:
+        hops = config.proxy_hops
+        wrapped = ProxyFix(wrapped, x_for=hops, x_proto=hops, x_host=hops)
+    app.wsgi_app = wrapped  # type: ignore[method-assign, assignment]
 
 
 def _is_serving() -> bool:
@@ -51,9 +60,10 @@ def _is_serving() -> bool:
 
 
 def _base_url() -> str:
-    """Return where gunicorn.conf.py lets the server listen."""
+    """Return where gunicorn.conf.py lets the server listen, and below which prefix gunicorn puts the application."""
     host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}{os.environ.get('SCRIPT_NAME', '')}"
 
 
 def __getattr__(name: str) -> Flask:

@@ -86,6 +86,15 @@ class Config:
         "File that holds the master key in base64. Default: `master.key` in the data directory, made at first start.",
         FilePath(),
     )
+    new_master_key: bytes | None = setting(
+        None,
+        "While the master key is rotated: the new one, in base64, good beside the current one.",
+        _MASTER_KEY,
+        secret=True,
+    )
+    new_master_key_file: Path | None = setting(
+        None, "File that holds the new master key in base64, while the master key is rotated.", FilePath()
+    )
     image_formats: tuple[str, ...] = setting(
         formats.DEFAULT_FORMATS,
         "Accepted formats. The list starts `png,webp,jpg,jpeg`; `gif`, `avif`, `bmp` and `tiff` may be appended. "
@@ -141,8 +150,9 @@ class Config:
                 object.__setattr__(self, field.name, check_setting(field, getattr(self, field.name)))
             except ValueError as error:
                 faults.append(f"{field.name}: {error}")
-        if self.master_key is not None and self.master_key_file is not None:
-            faults.append("master_key, master_key_file: give one of them, not both")
+        for key, file in (("master_key", "master_key_file"), ("new_master_key", "new_master_key_file")):
+            if getattr(self, key) is not None and getattr(self, file) is not None:
+                faults.append(f"{key}, {file}: give one of them, not both")
         if faults:
             raise ConfigError("\n".join(faults))
 
@@ -183,11 +193,6 @@ class Config:
     def sqlite_path(self) -> Path:
         """File of the SQLite database, where no other database is named."""
         return self.database_path or self.data_dir / "pixstore.sqlite"
-
-    @property
-    def keyring_path(self) -> Path:
-        """File of the keyring."""
-        return self.data_dir / "keyring.json"
 
     @property
     def image_limits(self) -> formats.ImageLimits:

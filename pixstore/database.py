@@ -6,7 +6,7 @@ their own (``apply_migrations``).
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from playhouse.pool import MaxConnectionsExceeded, PooledDatabase, PooledSqliteD
 
 from pixstore.config import Config
 from pixstore.errors import DatabaseUnavailable, StorageFull
-from pixstore.files import locked, make_directory, storage_errors
+from pixstore.files import PRIVATE_FILE, locked, make_directory, make_private_file, storage_errors
 
 BUSY_TIMEOUT = 15
 """Seconds that a write waits for other writers. SQLite's queue is unfair: the longest wait is far above the usual one."""
@@ -36,6 +36,7 @@ def connect(config: Config) -> peewee.Database:
         return opened
     with storage_errors(f"the database {config.sqlite_path} cannot be used"):
         make_directory(config.sqlite_path.parent)
+        _make_private(config.sqlite_path)
     return PooledSqliteDatabase(
         str(config.sqlite_path),
         max_connections=MAX_CONNECTIONS,
@@ -50,6 +51,15 @@ def connect(config: Config) -> peewee.Database:
             ("busy_timeout", BUSY_TIMEOUT * 1000),
         ],
     )
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody else read the database, whatever the umask is; SQLite gives its other files the mode of this one."""
+    make_private_file(path)
+    for suffix in ("-wal", "-shm"):  # that an earlier release may have made
+        beside = path.with_name(path.name + suffix)
+        with suppress(FileNotFoundError):
+            beside.chmod(PRIVATE_FILE)
 
 
 def close_database(database: peewee.Database) -> None:

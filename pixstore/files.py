@@ -51,12 +51,26 @@ def replace_file(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file *path* against every other process and thread; it is released even by a crash."""
+def make_private_file(path: Path) -> None:
+    """Make an empty file *path* with mode 0600, or give that mode to one that is there, whatever the umask is."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.fchmod(descriptor, PRIVATE_FILE)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """
+    Hold the lock file *path* against every other process and thread; it is released even by a crash.
+
+    Raises:
+        BlockingIOError: Without *wait*, if somebody else holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(descriptor)

@@ -3,14 +3,20 @@ Master key → store keys and service secret → image keys. Imports ``crypto``,
 
 The keyring is a small JSON document whose secrets are wrapped by the master key, so its bytes may be copied anywhere:
 
-    {"format": "pixstore-keyring", "version": 1, "active": <store key id>,
+    {"format": "pixstore-keyring", "version": 2, "generation": <number>, "active": <store key id>,
      "store_keys": [{"id": <16 hex digits>, "created_at": <ms>, "wrapped": <base64>}, …],
-     "service_secret": {"created_at": <ms>, "wrapped": <base64>}}
+     "service_secret": {"created_at": <ms>, "wrapped": <base64>},
+     "dropped": [<store key id>, …], "held": [<store key id>, …],
+     "seal": <base64 of HMAC-SHA256 over the document without "seal", keys sorted, no blanks>}
 
     wrapped = nonce(12) | secret(32) | tag(16), AES-256-GCM under the master key,
               associated data = "pixstore/v1/keyring" | 0 | "store-key" or "service-secret" | 0 | id ("" for the secret)
+    the key of the seal = HKDF(master key, "pixstore/v1/keyring-seal")
 
-One store key is active and wraps the keys of new image versions; older ones stay until nothing needs them:
+One store key is active and wraps the keys of new image versions; older ones stay until nothing needs them. ``dropped`` names
+keys that were removed on purpose. ``held`` names keys that came back from copies of the keyring: blobs that no record names may
+need them, so they stay until a rebuild has looked at every blob. Each change makes the next generation. Documents of version 1
+(release 0.1) have neither generation, ``dropped``, ``held`` nor seal; they can be read, and are written as version 2.
 
     wrapped image key: associated data = format version (u16 LE) | store-key id(8) | image id | blob id(16)
     sealed details, sealed text: under HKDF(store key, label), each label one purpose
@@ -20,9 +26,10 @@ So no row, header or blob opens in another's place.
 
 import base64
 import binascii
+import hmac
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,15 +39,20 @@ from pixstore.errors import DecryptionFailed, KeyringError
 from pixstore.ids import RandomBytes
 
 DOCUMENT_FORMAT = "pixstore-keyring"
-DOCUMENT_VERSION = 1
+DOCUMENT_VERSION = 2
+UNSEALED_VERSION = 1
 
+SEAL_LABEL = "pixstore/v1/keyring-seal"
 PROOF_LABEL = "pixstore/v1/proof"
 SESSION_LABEL = "pixstore/v1/session"
 CONTENT_ID_LABEL = "pixstore/v1/content-id"
 DETAILS_LABEL = "pixstore/v1/details"
 TEXT_LABEL = "pixstore/v1/text"
 
-_DAMAGED = "the keyring is damaged: restore keyring.json from a backup or the blob store"
+_DAMAGED = "the keyring is damaged"
+_WRONG_KEY = (
+    "the master key does not open this keyring: it is the key of another store, or the keyring was altered"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,9 @@ class Keyring:
     active: str
     service_secret: bytes = field(repr=False)
     service_secret_created_at: int
+    generation: int = 1
+    dropped: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     randbytes: RandomBytes = field(default=secrets.token_bytes, repr=False, compare=False)
     _derived: dict[tuple[str, str], bytes] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -69,19 +84,29 @@ class Keyring:
     def create(cls, *, now: int, randbytes: RandomBytes = secrets.token_bytes) -> "Keyring":
         """Return a new keyring with one store key."""
         key = _new_store_key(now, randbytes)
-        return cls({key.id: key}, key.id, randbytes(crypto.KEY_SIZE), now, randbytes)
+        return cls({key.id: key}, key.id, randbytes(crypto.KEY_SIZE), now, randbytes=randbytes)
 
     @classmethod
     def from_json(
-        cls, document: bytes, master_key: bytes, *, randbytes: RandomBytes = secrets.token_bytes
+        cls,
+        document: bytes,
+        master_key: bytes,
+        *,
+        may_be_unsealed: bool = False,
+        randbytes: RandomBytes = secrets.token_bytes,
     ) -> "Keyring":
         """
         Open the keyring that *document* holds.
+
+        With *may_be_unsealed* a document of version 1 opens, too. Each of its keys is authentic, but which one is active is
+        not: take it for a copy, or for a store of release 0.1, never for the authority.
 
         Raises:
             KeyringError: If it is damaged, of a newer version, or *master_key* does not open it.
         """
         fields = _parse(document)
+        if not (may_be_unsealed and fields["version"] == UNSEALED_VERSION):
+            _check_seal(fields, master_key)
         try:
             keys = {
                 entry["id"]: StoreKey(
@@ -94,19 +119,27 @@ class Keyring:
             service = fields["service_secret"]
             secret = _unwrap(service["wrapped"], master_key, "service-secret", "")
             keys[fields["active"]]
-            return cls(keys, fields["active"], secret, int(service["created_at"]), randbytes)
+            return cls(
+                keys,
+                fields["active"],
+                secret,
+                int(service["created_at"]),
+                int(fields.get("generation", 0)),
+                frozenset(map(str, fields.get("dropped", ()))),
+                frozenset(map(str, fields.get("held", ()))),
+                randbytes,
+            )
         except DecryptionFailed:
-            raise KeyringError(
-                "the master key does not open this keyring: it is the key of another store, or the keyring was altered"
-            ) from None
+            raise KeyringError(_WRONG_KEY) from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise KeyringError(_DAMAGED) from None
 
     def to_json(self, master_key: bytes) -> bytes:
-        """Return the document, every secret freshly wrapped by *master_key*."""
-        document = {
+        """Return the document, every secret freshly wrapped by *master_key*, and sealed."""
+        document: dict[str, Any] = {
             "format": DOCUMENT_FORMAT,
             "version": DOCUMENT_VERSION,
+            "generation": self.generation,
             "active": self.active,
             "store_keys": [
                 {
@@ -120,7 +153,10 @@ class Keyring:
                 "created_at": self.service_secret_created_at,
                 "wrapped": self._wrap(self.service_secret, master_key, "service-secret", ""),
             },
+            "dropped": sorted(self.dropped),
+            "held": sorted(self.held),
         }
+        document["seal"] = _seal(document, master_key)
         return json.dumps(document, indent=2).encode() + b"\n"
 
     def with_new_store_key(self, *, now: int) -> "Keyring":
@@ -128,15 +164,44 @@ class Keyring:
         key = _new_store_key(now, self.randbytes)
         return replace(self, store_keys={**self.store_keys, key.id: key}, active=key.id)
 
+    def with_active_since(self, time: int) -> "Keyring":
+        """Return this keyring with *time* (ms) as the time at which the active store key was made."""
+        key = replace(self.store_keys[self.active], created_at=time)
+        return replace(self, store_keys={**self.store_keys, key.id: key})
+
     def without_store_keys(self, key_ids: Collection[str]) -> "Keyring":
-        """Return this keyring without the store keys *key_ids*; the active one cannot go."""
+        """
+        Return this keyring without the store keys *key_ids*, which it remembers as dropped.
+
+        Raises:
+            KeyringError: If one of them is active or held.
+        """
         if self.active in key_ids:
-            raise KeyringError("the active store key cannot be removed")
-        return replace(self, store_keys={i: key for i, key in self.store_keys.items() if i not in key_ids})
+            raise KeyringError("the active store key cannot be dropped")
+        if self.held.intersection(key_ids):
+            raise KeyringError(
+                "a store key that came back from a copy is kept until a rebuild has looked at every blob"
+            )
+        left = {key_id: key for key_id, key in self.store_keys.items() if key_id not in key_ids}
+        return replace(self, store_keys=left, dropped=self.dropped | frozenset(key_ids))
 
     def with_new_service_secret(self, *, now: int) -> "Keyring":
         """Return this keyring with a new service secret: sessions and proofs end, nothing else."""
         return replace(self, service_secret=self.randbytes(crypto.KEY_SIZE), service_secret_created_at=now)
+
+    def with_keys_of(self, others: Iterable["Keyring"]) -> "Keyring":
+        """Return this keyring with the store keys of *others* that it lacks and has not dropped. Those are held."""
+        found = {key_id: key for other in others for key_id, key in other.store_keys.items()}
+        new = {
+            key_id: key
+            for key_id, key in found.items()
+            if key_id not in self.store_keys and key_id not in self.dropped
+        }
+        return replace(self, store_keys={**self.store_keys, **new}, held=self.held | new.keys())
+
+    def with_nothing_held(self) -> "Keyring":
+        """Return this keyring after a rebuild: keys that came back are like the others."""
+        return replace(self, held=frozenset())
 
     def wrap_key(self, image_key: bytes, *, image_id: str, blob_id: str) -> bytes:
         """Return *image_key* wrapped by the active store key, for this image id and blob id alone."""
@@ -213,6 +278,19 @@ class Keyring:
         return base64.b64encode(wrapped).decode("ascii")
 
 
+def merged(keyrings: Sequence[Keyring]) -> Keyring:
+    """
+    Return the keyring of a store that has lost the row of its own, from at least one copy.
+
+    The newest copy says which key is active. Every key is held, and none counts as dropped: only the row knows that.
+    """
+    newest = max(
+        keyrings, key=lambda keyring: (keyring.generation, keyring.store_keys[keyring.active].created_at)
+    )
+    everything = replace(newest, dropped=frozenset()).with_keys_of(keyrings)
+    return replace(everything, held=frozenset(everything.store_keys))
+
+
 def store_key_ids(document: bytes) -> frozenset[str]:
     """
     Return the ids of the store keys in *document*, which needs no master key.
@@ -223,6 +301,19 @@ def store_key_ids(document: bytes) -> frozenset[str]:
     try:
         return frozenset(str(entry["id"]) for entry in _parse(document)["store_keys"])
     except (KeyError, TypeError):
+        raise KeyringError(_DAMAGED) from None
+
+
+def active_store_key_id(document: bytes) -> str:
+    """
+    Return the id of the active store key in *document*, which needs no master key. Nothing vouches for it.
+
+    Raises:
+        KeyringError: If it is damaged or of a newer version.
+    """
+    try:
+        return str(_parse(document)["active"])
+    except KeyError:
         raise KeyringError(_DAMAGED) from None
 
 
@@ -237,11 +328,30 @@ def _parse(document: bytes) -> dict[str, Any]:
         fields = None
     if not isinstance(fields, dict) or fields.get("format") != DOCUMENT_FORMAT:
         raise KeyringError(_DAMAGED)
-    if fields.get("version") != DOCUMENT_VERSION:
+    if fields.get("version") not in (UNSEALED_VERSION, DOCUMENT_VERSION):
         raise KeyringError(
-            f"the keyring has version {fields.get('version')!r}; this program reads {DOCUMENT_VERSION}"
+            f"the keyring has version {fields.get('version')!r}; this program reads up to {DOCUMENT_VERSION}"
         )
     return fields
+
+
+def _seal(fields: Mapping[str, Any], master_key: bytes) -> str:
+    unsealed = {name: value for name, value in fields.items() if name != "seal"}
+    message = json.dumps(unsealed, sort_keys=True, separators=(",", ":")).encode()
+    key = crypto.derive(master_key, SEAL_LABEL)
+    return base64.b64encode(hmac.digest(key, message, "sha256")).decode("ascii")
+
+
+def _check_seal(fields: Mapping[str, Any], master_key: bytes) -> None:
+    found = fields.get("seal")
+    if not isinstance(found, str) or not found.isascii():
+        raise KeyringError(_DAMAGED)
+    try:
+        expected = _seal(fields, master_key)
+    except RecursionError:
+        raise KeyringError(_DAMAGED) from None
+    if not hmac.compare_digest(found, expected):
+        raise KeyringError(_WRONG_KEY)
 
 
 def _unwrap(wrapped: str, master_key: bytes, kind: str, key_id: str) -> bytes:

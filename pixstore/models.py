@@ -23,9 +23,44 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_TABLE = "pixstore_migration"
 
 
+class KeyringRow(peewee.Model):
+    """The keyring: one row, which is the authority over its copies (``store_keyring``)."""
+
+    id = peewee.IntegerField(primary_key=True)
+    generation = peewee.BigIntegerField()
+    document = peewee.BlobField()
+
+    class Meta:
+        table_name = "keyring"
+
+
+class StoreKeyRow(peewee.Model):
+    """A store key of the keyring. Rows that need a key refer to it, so it cannot be dropped under them."""
+
+    id = peewee.TextField(primary_key=True)
+
+    class Meta:
+        table_name = "store_key"
+
+
+class TextPurpose(peewee.Model):
+    """What texts are sealed for under a store key: somewhere in the database there may be one."""
+
+    store_key_id: Any
+    store_key = peewee.ForeignKeyField(
+        StoreKeyRow, column_name="store_key_id", backref="+", lazy_load=False, index=False
+    )
+    purpose = peewee.TextField()
+
+    class Meta:
+        table_name = "text_purpose"
+        primary_key = peewee.CompositeKey("store_key", "purpose")
+
+
 class Image(peewee.Model):
     """The record of one image: which blob holds its current version, and what opens it."""
 
+    store_key_id: Any
     id = peewee.TextField(primary_key=True)
     token = peewee.BigIntegerField()
     format = peewee.TextField()
@@ -33,7 +68,9 @@ class Image(peewee.Model):
     blob_id = peewee.TextField(unique=True)
     payload_offset = peewee.IntegerField()
     payload_size = peewee.BigIntegerField()
-    store_key_id = peewee.TextField(index=True)
+    store_key = peewee.ForeignKeyField(
+        StoreKeyRow, column_name="store_key_id", backref="+", lazy_load=False, index=False
+    )
     wrapped_key = peewee.BlobField()
     iv = peewee.BlobField()
     tag = peewee.BlobField()
@@ -124,6 +161,9 @@ class StoreModels:
 
     def __init__(self, database: peewee.Database) -> None:
         self.database = database
+        self.keyring: type[KeyringRow] = bound_model(KeyringRow, database)
+        self.store_key: type[StoreKeyRow] = bound_model(StoreKeyRow, database)
+        self.text_purpose: type[TextPurpose] = bound_model(TextPurpose, database)
         self.image: type[Image] = bound_model(Image, database)
         self.dead_blob: type[DeadBlob] = bound_model(DeadBlob, database)
         self.hold: type[Hold] = bound_model(Hold, database)

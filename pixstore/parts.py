@@ -2,7 +2,7 @@
 What an open store is made of. For this package alone: names here may change at any time.
 
 ``ImageStore`` is the product; the unit of work and maintenance need what lies behind it. Imports ``config``, ``models``,
-``blobs``, ``keyring_files``, ``proofs``, ``records``, ``reaper``.
+``blobs``, ``store_keyring``, ``proofs``, ``records``, ``reaper``.
 """
 
 import base64
@@ -17,10 +17,10 @@ from pixstore.blobs import BlobStore
 from pixstore.config import Config
 from pixstore.errors import RecordDamaged
 from pixstore.keyring import PROOF_LABEL
-from pixstore.keyring_files import CurrentKeyring
 from pixstore.models import ImageRow, StoreModels
 from pixstore.reaper import Reaper
 from pixstore.records import ImageMeta, ImageRecord
+from pixstore.store_keyring import StoreKeyring
 
 Clock = Callable[[], int]
 
@@ -37,7 +37,7 @@ class StoreParts:
     config: Config
     models: StoreModels
     blobs: BlobStore
-    keyring: CurrentKeyring
+    keyring: StoreKeyring
     reaper: Reaper
     now: Clock
 

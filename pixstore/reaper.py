@@ -20,6 +20,12 @@ DELAY = 0.2
 
 BATCH = 200
 
+RETRY_INTERVAL = 10.0
+"""Seconds until blobs are tried again that somebody holds, or that could not be removed."""
+
+HOLD_LENGTH = 10 * 60_000
+"""How long (ms) a hold lasts at most, unless it is renewed. One that says it lasts longer was written by a clock that was wrong."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,11 +44,11 @@ class Reaper:
 
     def reap(self) -> int:
         """Remove one batch of dead blobs; return how many are gone. While somebody holds them, it is none."""
-        dead_blob, hold, database = self._models.dead_blob, self._models.hold, self._models.database
+        dead_blob, database = self._models.dead_blob, self._models.database
         with connected(database):
             dead = [row.blob_id for row in dead_blob.select().order_by(dead_blob.dead_at).limit(BATCH)]
             # Read the dead blobs before the holds: a backup needs only what was still alive when its hold began.
-            if hold.select().where(hold.until > self._now()).exists():
+            if self._is_held():
                 return 0
         gone = [blob_id for blob_id in dead if self._remove(blob_id)]
         failed = set(dead).difference(gone)
@@ -57,6 +63,15 @@ class Reaper:
         """Remove every dead blob that can be removed now."""
         while self.reap():
             pass
+
+    def has_work(self) -> bool:
+        """Tell whether there are dead blobs, held ones included."""
+        with connected(self._models.database):
+            return bool(self._models.dead_blob.select().exists())
+
+    def _is_held(self) -> bool:
+        hold, now = self._models.hold, self._now()
+        return bool(hold.select().where((hold.until > now) & (hold.until <= now + HOLD_LENGTH)).exists())
 
     def wake(self) -> None:
         """Ask for ``drain`` to run soon. It never raises: whoever asks has committed already."""
@@ -84,17 +99,21 @@ class Reaper:
 
     def _run(self) -> None:
         awake, stopped = self._awake, self._stopped
+        retry: float | None = None
         while not stopped.is_set():
-            awake.wait()
+            awake.wait(retry)
             if not stopped.wait(DELAY):
                 awake.clear()
-                self._drain_or_log()
+                retry = RETRY_INTERVAL if self._drain_or_log() else None
 
-    def _drain_or_log(self) -> None:
+    def _drain_or_log(self) -> bool:
+        """Drain, and tell whether something is left for later."""
         try:
             self.drain()
+            return self.has_work()
         except Exception:
             logger.exception("replaced images could not be removed; it is tried again later")
+            return True
 
     def _remove(self, blob_id: str) -> bool:
         try:

@@ -27,11 +27,11 @@ from pixstore.errors import BlobNotFound, ImageNotFound, PixstoreError, RecordDa
 from pixstore.files import storage_errors
 from pixstore.formats import InspectedImage
 from pixstore.keyring import PROOF_LABEL
-from pixstore.keyring_files import CurrentKeyring
 from pixstore.models import ImageRow, StoreModels, open_database
 from pixstore.parts import Clock, StoreParts, clock_ms
 from pixstore.reaper import Reaper
 from pixstore.records import ImageRecord
+from pixstore.store_keyring import StoreKeyring
 from pixstore.unit_of_work import UnitOfWork
 from pixstore.wire import WireState
 
@@ -64,17 +64,15 @@ class ImageStore:
         try:
             blobs = LocalBlobs(config.blobs_path) if blobs is None else blobs
             models = StoreModels(database)
-            with connected(database):
-                in_use = models.image.select().exists()
-                has_dead_blobs = models.dead_blob.select().exists()
-            keyring = CurrentKeyring(config, blobs, now, in_use=in_use)
+            keyring, reaper = StoreKeyring(config, models, blobs, now), Reaper(models, blobs, now)
+            has_dead_blobs = reaper.has_work()
         except BaseException:
             close_database(database)
             raise
-        store = cls(StoreParts(config, models, blobs, keyring, Reaper(models, blobs, now), now))
+        store = cls(StoreParts(config, models, blobs, keyring, reaper, now))
         atexit.register(store.close)
         if has_dead_blobs:
-            store.parts.reaper.wake()
+            reaper.wake()
         return store
 
     def close(self) -> None:
@@ -292,7 +290,7 @@ class ImageStore:
 
     def seal_text(self, text: str, *, purpose: str, row_id: str) -> bytes:
         """Return *text* sealed for one column (*purpose*) of one row: it opens nowhere else."""
-        return self.parts.keyring.latest().seal_text(text, purpose=purpose, row_id=row_id)
+        return self.parts.keyring.for_texts(purpose).seal_text(text, purpose=purpose, row_id=row_id)
 
     def open_text(self, sealed: bytes, *, purpose: str, row_id: str) -> str:
         """

@@ -9,7 +9,9 @@ The order of writing, and what a crash leaves:
                    3. after the commit, remove the dead blobs               crash: they are still noted, removed later
     delete         1. one write transaction removes the row and notes the
                       blob as dead                                          THE COMMIT POINT
-                   2. remove the dead blob
+                   2. note the deletion beside the blobs, before anybody
+                      is told of it                                         crash: a store rebuilt now would have the image
+                   3. remove the dead blob
 
 Several blobs of one unit are put side by side. No lock and no transaction is held while blobs are read or written. An error
 of the database never removes a blob, because the commit may have happened; ``sweep`` finds out later.
@@ -97,6 +99,8 @@ class UnitOfWork:
         except BaseException as failure:
             if self._is_surely_undone(failure):
                 self._abandon()
+            if isinstance(failure, peewee.IntegrityError):
+                self._require_known_store_keys(failure)
             raise
         finally:
             self._versions.clear()  # they hold keys
@@ -149,7 +153,7 @@ class UnitOfWork:
         self._puts.add(lambda: self._parts.blobs.put(version.row.blob_id, version.blob))
         return PendingImage(version.row.id, image.format, image.width, image.height)
 
-    def _commit(self) -> None:  # noqa: C901 - the whole commit is read in one place
+    def _commit(self) -> None:  # noqa: C901, PLR0912 - the whole commit is read in one place
         """Let the rows name the new blobs, in one transaction with the deletes and the caller's own rows."""
         if not (self._versions or self._deletes or self._actions):
             return
@@ -181,15 +185,30 @@ class UnitOfWork:
                     image.delete().where(image.id == image_id).execute()
                 # A damaged row may name no blob at all.
                 noted = [{"blob_id": blob_id, "dead_at": now} for blob_id in dead if ids.is_blob_id(blob_id)]
-                if noted:
-                    dead_blob.insert_many(noted).execute()
+                for portion in peewee.chunked(noted, 1000):  # a query takes a limited number of values
+                    dead_blob.insert_many(portion).execute()
                 for action in self._actions:
                     action()
                 self._may_be_committed = True
             for row, version in zip(rows, self._versions, strict=True):
                 self.records[row.id] = parts.record(row, version.key)
-        if dead:
-            parts.reaper.wake()
+        try:
+            if self._deletes:
+                parts.blobs.bury(self._deletes)
+        finally:
+            if dead:
+                parts.reaper.wake()
+
+    def _require_known_store_keys(self, failure: peewee.IntegrityError) -> None:
+        """
+        Raise an error with a name if a store key was dropped while the unit went on: it may be tried again.
+
+        That takes a unit of an hour, or a database that was put back under a running program.
+        """
+        used = {version.row.store_key_id for version in self._versions}
+        self._parts.keyring.refresh()
+        if not used <= self._parts.keyring.latest().store_keys.keys():
+            raise StorageError("the keyring was changed in the meantime: try again") from failure
 
     def _is_surely_undone(self, failure: BaseException) -> bool:
         """Tell whether the transaction has certainly not been committed. Once its end has begun, nobody knows."""

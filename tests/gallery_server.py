@@ -49,10 +49,9 @@ class GalleryServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environ, stdout=output, stderr=output
             )
+        health = f"{environ.get('SCRIPT_NAME', '')}/healthz"
         try:
-            wait_for_server(
-                self._running, lambda: answers(self.port, "/healthz"), "gunicorn", output=self.output
-            )
+            wait_for_server(self._running, lambda: answers(self.port, health), "gunicorn", output=self.output)
         except AssertionError:
             self.stop()
             raise

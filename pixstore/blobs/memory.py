@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from pixstore.blobs import BlobInfo
+from pixstore.blobs import BlobInfo, BuriedImage
 from pixstore.crypto import Buffer
 from pixstore.errors import BlobNotFound, StorageError
-from pixstore.ids import check_blob_id
+from pixstore.ids import check_blob_id, check_image_id
 
 
 class MemoryBlobs:
@@ -16,7 +16,8 @@ class MemoryBlobs:
 
     def __init__(self) -> None:
         self._blobs: dict[str, tuple[bytes, int]] = {}
-        self._keyring: bytes | None = None
+        self._buried: dict[str, int] = {}
+        self._copies: dict[str, bytes] = {}
 
     def put(self, blob_id: str, parts: Sequence[Buffer]) -> None:
         """See ``BlobStore.put``."""
@@ -35,6 +36,11 @@ class MemoryBlobs:
         """See ``BlobStore.delete``."""
         return self._blobs.pop(check_blob_id(blob_id), None) is not None
 
+    def touch(self, blob_id: str) -> None:
+        """See ``BlobStore.touch``."""
+        if check_blob_id(blob_id) in self._blobs:
+            self._blobs[blob_id] = (self._blobs[blob_id][0], time.time_ns() // 1_000_000)
+
     def blobs(self) -> Iterator[BlobInfo]:
         """See ``BlobStore.blobs``."""
         for blob_id, (data, put_at) in list(self._blobs.items()):
@@ -44,10 +50,28 @@ class MemoryBlobs:
         """See ``BlobStore.discard_unfinished``: a put here is never unfinished."""
         return 0
 
-    def put_keyring(self, document: bytes) -> None:
-        """See ``BlobStore.put_keyring``."""
-        self._keyring = document
+    def bury(self, image_ids: Sequence[str]) -> None:
+        """See ``BlobStore.bury``."""
+        image_ids = [check_image_id(image_id) for image_id in image_ids]
+        self._buried |= dict.fromkeys(image_ids, time.time_ns() // 1_000_000)
 
-    def get_keyring(self) -> bytes | None:
-        """See ``BlobStore.get_keyring``."""
-        return self._keyring
+    def buried(self) -> Iterator[BuriedImage]:
+        """See ``BlobStore.buried``."""
+        yield from [BuriedImage(*entry) for entry in self._buried.items()]
+
+    def forget_buried(self, image_ids: Sequence[str]) -> None:
+        """See ``BlobStore.forget_buried``."""
+        for image_id in image_ids:
+            self._buried.pop(image_id, None)
+
+    def put_copy(self, name: str, document: bytes) -> None:
+        """See ``BlobStore.put_copy``."""
+        self._copies[name] = document
+
+    def copies(self) -> dict[str, bytes]:
+        """See ``BlobStore.copies``."""
+        return dict(self._copies)
+
+    def remove_copy(self, name: str) -> None:
+        """See ``BlobStore.remove_copy``."""
+        self._copies.pop(name, None)

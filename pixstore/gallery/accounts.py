@@ -12,20 +12,26 @@ from peewee import IntegrityError
 from pixstore.gallery import Gallery, albums, passwords, sessions
 from pixstore.gallery.errors import InvalidInput, NotThere
 from pixstore.gallery.models import User
+from pixstore.gallery.sessions import CheckedAccount
 from pixstore.ids import new_key
 
 MAX_NAME_LENGTH = 40
 _NAME = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?")
 
 
+def normal_name(text: str) -> str:
+    """Return *text* in the spelling in which accounts are found. Case makes no difference, nor the way a letter was typed."""
+    return unicodedata.normalize("NFKC", text.strip()).casefold()
+
+
 def clean_name(text: str) -> str:
     """
-    Return *text* as an account name. Case makes no difference, nor does the way a letter was typed.
+    Return *text* as an account name, in its one spelling.
 
     Raises:
         InvalidInput: If it cannot be a name.
     """
-    name = unicodedata.normalize("NFKC", text.strip()).casefold()
+    name = normal_name(text)
     if not name:
         raise InvalidInput("name", "Please enter a name.")
     if len(name) > MAX_NAME_LENGTH or not _NAME.fullmatch(name):
@@ -82,19 +88,20 @@ def add_user(gallery: Gallery, name: str, *, password_hash: str = "", is_owner: 
     return user
 
 
-def authenticate(gallery: Gallery, name: str, password: str) -> User | None:
-    """Return the account that *name* and *password* open, or ``None`` after the same work."""
+def authenticate(gallery: Gallery, name: str, password: str) -> CheckedAccount | None:
+    """Return the account that *name* and *password* open, as it is now; or ``None``, after the same work."""
     user = find_user(gallery, name)
     password_hash = user.password_hash if user is not None and user.disabled_at is None else ""
     if not passwords.verify_password(password[: passwords.MAX_LENGTH + 1], password_hash) or user is None:
         return None
-    if passwords.needs_rehash(password_hash):
-        account = gallery.models.user
-        with gallery.transaction():
-            # Only over the hash just verified: a reset may have come in between.
-            is_same = (account.id == user.id) & (account.password_hash == password_hash)
-            account.update(password_hash=passwords.hash_password(password)).where(is_same).execute()
-    return user
+    if not passwords.needs_rehash(password_hash):
+        return CheckedAccount.of(user)
+    renewed = passwords.hash_password(password)
+    if not _replace_hash(gallery, user, renewed):
+        return authenticate(
+            gallery, name, password
+        )  # the hash has been changed meanwhile: check against the new one
+    return CheckedAccount(user, renewed, user.login_epoch)
 
 
 def set_password(gallery: Gallery, user: User, password: str, *, field: str = "password") -> None:
@@ -106,8 +113,26 @@ def set_password(gallery: Gallery, user: User, password: str, *, field: str = "p
     """
     password_hash = passwords.hash_password(check_new_password(password, name=user.name, field=field))
     with gallery.transaction():
-        _update(gallery, user, password_hash=password_hash, disabled_at=None)
         sessions.end_all(gallery, user)
+        _update(gallery, user, password_hash=password_hash, disabled_at=None)
+
+
+def change_password(
+    gallery: Gallery, account: CheckedAccount, password: str, *, field: str = "password"
+) -> str:
+    """
+    Give *account* a new password and end every login; return the session id of a new one. All of it happens, or nothing.
+
+    Raises:
+        InvalidInput: If the password is not acceptable.
+        AccountChanged: If the account is no longer what it was when the present password was checked.
+    """
+    user = account.user
+    password_hash = passwords.hash_password(check_new_password(password, name=user.name, field=field))
+    with gallery.transaction():
+        sessions.lock_unchanged(gallery, account)
+        _update(gallery, user, password_hash=password_hash)
+        return sessions.start_alone(gallery, user)
 
 
 def disable_user(gallery: Gallery, user: User, *, by: User) -> None:
@@ -120,8 +145,8 @@ def disable_user(gallery: Gallery, user: User, *, by: User) -> None:
     if user.id == by.id:
         raise InvalidInput("user", "You cannot disable your own account.")
     with gallery.transaction():
-        _update(gallery, user, disabled_at=gallery.now())
         sessions.end_all(gallery, user)
+        _update(gallery, user, disabled_at=gallery.now())
 
 
 def enable_user(gallery: Gallery, user: User) -> None:
@@ -167,6 +192,14 @@ def find_user(gallery: Gallery, name: str) -> User | None:
 def has_owner(gallery: Gallery) -> bool:
     """Tell whether somebody owns this installation yet."""
     return bool(gallery.models.user.select().where(gallery.models.user.is_owner).exists())
+
+
+def _replace_hash(gallery: Gallery, user: User, renewed: str) -> bool:
+    """Put *renewed* in the place of the hash in *user*; return whether that was still the hash of the account."""
+    account = gallery.models.user
+    is_same = (account.id == user.id) & (account.password_hash == user.password_hash)
+    with gallery.transaction():
+        return bool(account.update(password_hash=renewed).where(is_same).execute())
 
 
 def _update(gallery: Gallery, user: User, **changes: object) -> None:

@@ -171,9 +171,16 @@ def delete_album(gallery: Gallery, user: User, album: AlbumView, *, with_picture
     with gallery.store.unit_of_work() as work:
         doomed = list(picture.select().where(picture.album == album.dir)) if with_pictures else []
         image_ids = [image_id for row in doomed for image_id in (row.original_id, row.thumbnail_id)]
-        for image_id in _existing(gallery, image_ids):
+        for image_id in existing_images(gallery, image_ids):
             work.delete(image_id)
         work.also(_remover(gallery, user, album, doomed=len(doomed) if with_pictures else None))
+
+
+def existing_images(gallery: Gallery, image_ids: list[str]) -> list[str]:
+    """Leave out images that were lost: what is left of their pictures must still be removable."""
+    # In portions: a query takes a limited number of values.
+    portions = (image_ids[start : start + 1000] for start in range(0, len(image_ids), 1000))
+    return [image_id for portion in portions for image_id in gallery.store.records(portion)]
 
 
 def touch(gallery: Gallery, user: User, album: AlbumView) -> None:
@@ -202,13 +209,6 @@ def _remover(gallery: Gallery, user: User, album: AlbumView, *, doomed: int | No
             raise NotThere("There is no such album.")
 
     return remove
-
-
-def _existing(gallery: Gallery, image_ids: list[str]) -> list[str]:
-    """Leave out images that were lost: what is left of their pictures must still be removable."""
-    # In portions: a query takes a limited number of values.
-    portions = (image_ids[start : start + 1000] for start in range(0, len(image_ids), 1000))
-    return [image_id for portion in portions for image_id in gallery.store.records(portion)]
 
 
 def _view(gallery: Gallery, row: Album) -> AlbumView:

@@ -17,7 +17,7 @@ from pixstore.maintenance import cli
 from pixstore.maintenance.companion import Companion, Recovery
 from pixstore.maintenance.rebuild import RebuiltImage
 
-_TABLES_OF_A_FIRST_START = ("gallery_setup_link", "gallery_login_attempt")
+_LOGINS = ("gallery_login_session", "gallery_login_attempt", "gallery_setup_link")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def reset_password(operator: GalleryOperator, name: str, *, password_stdin: bool
 @click.command("upgrade-pictures")
 @click.pass_obj
 def upgrade_pictures(operator: GalleryOperator) -> None:
-    """Read from the files of pictures that an earlier release added what this one keeps: date, place, camera."""
+    """Seal what an earlier release left readable of its pictures, and read date, place and camera from their files."""
     with cli.refusals(), cli.progress_bar("Reading") as progress:
         report = upkeep.upgrade_pictures(operator.gallery, progress=progress)
     click.echo(f"{report.pictures} pictures brought up to date")
@@ -113,7 +113,9 @@ def companion(gallery: Gallery) -> Companion:
         return Recovery(words, hints)
 
     return Companion(
-        tables_of_a_first_start=_TABLES_OF_A_FIRST_START,
+        tables_of_a_first_start=_LOGINS,
+        tables_not_backed_up=_LOGINS,
+        text_purposes=upkeep.TEXT_PURPOSES,
         reseal_texts=lambda _store: upkeep.reseal_texts(gallery),
         recover=recover,
     )

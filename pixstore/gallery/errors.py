@@ -4,6 +4,7 @@ Every error of the gallery's own domain. This module imports nothing.
     GalleryError
     ├── NotThere             no such picture, album, account or link: or none of yours, which looks the same
     ├── InvalidInput         what a form said cannot be accepted        .field
+    ├── AccountChanged       the account is no longer what it was when its password was checked
     └── TooManyAttempts      wait before trying another password        .retry_after
 """
 
@@ -24,12 +25,21 @@ class InvalidInput(GalleryError):
         self.field = field
 
 
+class AccountChanged(GalleryError):
+    """Your account has just been changed. Please log in again."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 class TooManyAttempts(GalleryError):
     """Too many wrong passwords; try again in *retry_after* seconds."""
 
     def __init__(self, retry_after: int) -> None:
-        minutes = max(1, -(-retry_after // 60))
-        super().__init__(
-            f"Too many attempts. Please wait {minutes} minute{'' if minutes == 1 else 's'} and try again."
-        )
+        super().__init__(f"Too many attempts. Please wait {_in_words(retry_after)} and try again.")
         self.retry_after = retry_after
+
+
+def _in_words(seconds: int) -> str:
+    amount, unit = (seconds, "second") if seconds < 100 else (-(-seconds // 60), "minute")
+    return f"{amount} {unit}{'' if amount == 1 else 's'}"

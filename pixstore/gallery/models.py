@@ -11,7 +11,16 @@ Models are declared without a database. ``GalleryModels(database)`` makes those 
 from pathlib import Path
 
 import peewee
-from peewee import BigIntegerField, BlobField, BooleanField, ForeignKeyField, IntegerField, Model, TextField
+from peewee import (
+    AutoField,
+    BigIntegerField,
+    BlobField,
+    BooleanField,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
 
 from pixstore.models import bound_model
 
@@ -20,7 +29,11 @@ MIGRATION_TABLE = "gallery_migration"
 
 
 class User(Model):
-    """An account. Without a password nobody can log in to it (an account that ``recovery`` brought back)."""
+    """
+    An account. Without a password nobody can log in to it (an account that ``recovery`` brought back).
+
+    ``login_epoch`` grows with everything that ends its logins: whose password was checked before has to log in again.
+    """
 
     id = TextField(primary_key=True)
     name = TextField(unique=True)
@@ -28,6 +41,7 @@ class User(Model):
     is_owner = BooleanField(default=False)
     disabled_at = BigIntegerField(null=True)
     created_at = BigIntegerField()
+    login_epoch = IntegerField(default=0)
 
     class Meta:
         table_name = "gallery_user"
@@ -47,8 +61,9 @@ class LoginSession(Model):
 
 
 class LoginAttempt(Model):
-    """One password tried. ``subject`` is a keyed hash of an account name or a network address."""
+    """One password tried. ``subject`` is a keyed hash of what is counted (``throttle``)."""
 
+    id = AutoField()
     subject = TextField()
     at = BigIntegerField(index=True)
 
@@ -85,7 +100,10 @@ class Album(Model):
 
 class Picture(Model):
     """
-    One picture of one user: an original and a thumbnail, each an image of the store. Width and height are as shown.
+    One picture of one user: an original and a thumbnail, each an image of the store.
+
+    What pages show of it is sealed in ``description_sealed`` (``descriptions``). Where that is empty (NULL), an earlier release
+    has added the picture: then title, format, width, height and size stand in columns of their own, which are empty otherwise.
 
     ``taken_at`` is when the photo was taken, by the clock where it was taken, counted as if that clock showed UTC; or when
     the picture was added, if the file does not say. What else the file says of the photo is sealed in ``facts_sealed``,
@@ -97,17 +115,18 @@ class Picture(Model):
     id = TextField(primary_key=True)
     user = ForeignKeyField(User, backref="+", lazy_load=False, on_delete="CASCADE", index=False)
     album = ForeignKeyField(Album, backref="+", lazy_load=False, index=False)
-    title_sealed = BlobField()
+    title_sealed = BlobField(default=b"")
     original_id = TextField(unique=True)
     thumbnail_id = TextField(unique=True)
-    format = TextField()
-    width = IntegerField()
-    height = IntegerField()
-    size = BigIntegerField()
+    format = TextField(default="")
+    width = IntegerField(default=0)
+    height = IntegerField(default=0)
+    size = BigIntegerField(default=0)
     created_at = BigIntegerField()
     updated_at = BigIntegerField()
     taken_at = BigIntegerField()
     facts_sealed = BlobField(null=True)
+    description_sealed = BlobField(null=True)
 
     class Meta:
         """The two indexes are the two orders in which pages are read; they begin with the references."""

@@ -6,16 +6,18 @@ A picture is an original (kept byte for byte), a thumbnail and a row; they are w
 appear, change and go together. Whoever asks for somebody else's picture gets the answer for one that does not exist.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pixstore import formats
 from pixstore.crypto import Buffer
+from pixstore.database import lock_rows
 from pixstore.errors import ImageNotFound
 from pixstore.formats import InspectedImage
-from pixstore.gallery import Gallery, albums, titles
+from pixstore.gallery import Gallery, albums, descriptions, titles
 from pixstore.gallery.albums import AlbumView
+from pixstore.gallery.descriptions import Description
 from pixstore.gallery.errors import InvalidInput, NotThere
 from pixstore.gallery.models import Picture, User
 from pixstore.gallery.photo_facts import PhotoFacts
@@ -28,6 +30,7 @@ PAGE_SIZE = 48
 MAX_RECORDS = 100
 FACTS = "gallery/photo-facts"
 """What the facts of a photo are sealed for, with the id of its picture."""
+_FACTS_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class _Upload(NamedTuple):
 
     image: InspectedImage
     decoded: DecodedPicture
+
+    def described(self, title: str) -> Description:
+        """Return what pages show of it under *title*."""
+        image, decoded = self.image, self.decoded
+        return Description(title, image.format, decoded.width, decoded.height, len(image.data))
 
 
 # --- reading
@@ -159,8 +167,9 @@ def add_picture(
     """
     upload = _decoded(gallery, data)
     picture_id, title, now = new_key(), titles.title_of_file(file_name), gallery.now()
-    shown = _shown_columns(gallery, picture_id, upload, added_at=now)
-    about = _details(picture_id, user, album, title, now, shown)
+    photo = photo_columns(gallery, picture_id, upload.decoded.facts, added_at=now)
+    description = upload.described(title)
+    about = _details(picture_id, user, album, description, created_at=now, taken_at=photo["taken_at"])
     with gallery.store.unit_of_work() as work:
         kept = work.save(upload.image, album.dir, {"role": "original", **about})
         small = work.save(upload.decoded.thumbnail, album.dir, {"role": "thumbnail", **about})
@@ -168,16 +177,16 @@ def add_picture(
             id=picture_id,
             user=user.id,
             album=album.dir,
-            title_sealed=titles.seal_title(gallery, title, of=titles.PICTURE, row_id=picture_id),
             original_id=kept.image_id,
             thumbnail_id=small.image_id,
             created_at=now,
             updated_at=now,
-            **shown,
+            **photo,
+            **descriptions.columns(gallery, description, picture_id=picture_id),
         )
         work.also(lambda: albums.touch(gallery, user, album))
         work.also(lambda: row.save(force_insert=True))
-    return _view(gallery, row, work.records, title=title)
+    return _view(gallery, row, work.records, description=description)
 
 
 def replace_picture(gallery: Gallery, user: User, picture: Picture, data: Buffer) -> PictureView:
@@ -189,21 +198,26 @@ def replace_picture(gallery: Gallery, user: User, picture: Picture, data: Buffer
         NotThere: If the picture has been deleted in the meantime.
     """
     upload = _decoded(gallery, data)
-    title = titles.open_title(gallery, picture.title_sealed, of=titles.PICTURE, row_id=picture.id)
+    photo = photo_columns(gallery, picture.id, upload.decoded.facts, added_at=picture.created_at)
+    changes = {**photo, "updated_at": gallery.now()}
+    description = upload.described(descriptions.open_description(gallery, picture).title)
     album = albums.get_album(gallery, user, picture.album_id)
-    shown = _shown_columns(gallery, picture.id, upload, added_at=picture.created_at)
-    about = _details(picture.id, user, album, title, picture.created_at, shown)
-    changes = {**shown, "updated_at": gallery.now()}
+    about = _details(
+        picture.id, user, album, description, created_at=picture.created_at, taken_at=photo["taken_at"]
+    )
     try:
         with gallery.store.unit_of_work() as work:
             work.update(picture.original_id, upload.image, {"role": "original", **about})
             work.update(picture.thumbnail_id, upload.decoded.thumbnail, {"role": "thumbnail", **about})
-            work.also(lambda: _change(gallery, user, picture.id, changes))
+            # The title is the one it has by then: the picture may be renamed meanwhile.
+            work.also(
+                lambda: _describe(
+                    gallery, user, picture.id, lambda now: upload.described(now.title), **changes
+                )
+            )
     except ImageNotFound:
         raise NotThere("The picture has been deleted in the meantime.") from None
-    for name, value in changes.items():
-        setattr(picture, name, value)
-    return _view(gallery, picture, work.records, title=title)
+    return view(gallery, get_picture(gallery, user, picture.id))
 
 
 def rename_picture(gallery: Gallery, user: User, picture: Picture, title: str) -> None:
@@ -212,10 +226,11 @@ def rename_picture(gallery: Gallery, user: User, picture: Picture, title: str) -
 
     Raises:
         InvalidInput: If the title is not acceptable.
+        NotThere: If the picture has been deleted in the meantime.
     """
-    sealed = titles.seal_title(gallery, titles.clean_title(title), of=titles.PICTURE, row_id=picture.id)
+    title = titles.clean_title(title)
     with gallery.transaction():
-        _change(gallery, user, picture.id, {"title_sealed": sealed, "updated_at": gallery.now()})
+        _describe(gallery, user, picture.id, lambda now: replace(now, title=title), updated_at=gallery.now())
 
 
 def move_picture(gallery: Gallery, user: User, picture: Picture, album: AlbumView) -> None:
@@ -257,19 +272,22 @@ def delete_picture(gallery: Gallery, user: User, picture: Picture) -> None:
 
 
 def _view(
-    gallery: Gallery, row: Picture, image_records: dict[str, ImageRecord], *, title: str | None = None
+    gallery: Gallery,
+    row: Picture,
+    image_records: dict[str, ImageRecord],
+    *,
+    description: Description | None = None,
 ) -> PictureView:
-    """Return *row* as pages show it. A *title* that is known need not be opened."""
-    if title is None:
-        title = titles.open_title(gallery, row.title_sealed, of=titles.PICTURE, row_id=row.id)
+    """Return *row* as pages show it. A *description* that is known need not be opened."""
+    description = description or descriptions.open_description(gallery, row)
     return PictureView(
         id=row.id,
-        title=title,
+        title=description.title,
         album_dir=row.album_id,
-        format=row.format,
-        width=row.width,
-        height=row.height,
-        size=row.size,
+        format=description.format,
+        width=description.width,
+        height=description.height,
+        size=description.size,
         created_at=row.created_at,
         updated_at=row.updated_at,
         taken_at=row.taken_at,
@@ -284,26 +302,21 @@ def _decoded(gallery: Gallery, data: Buffer) -> _Upload:
     return _Upload(image, decode(image, max_pixels=config.max_image_pixels, box=config.thumbnail_size))
 
 
-def _shown_columns(gallery: Gallery, picture_id: str, upload: _Upload, *, added_at: int) -> dict[str, Any]:
-    """Return the columns of a picture that follow from its bytes."""
-    image, decoded = upload
-    return {
-        "format": image.format,
-        "width": decoded.width,
-        "height": decoded.height,
-        "size": len(image.data),
-        **photo_columns(gallery, picture_id, decoded.facts, added_at=added_at),
-    }
-
-
 def photo_columns(gallery: Gallery, picture_id: str, facts: PhotoFacts, *, added_at: int) -> dict[str, Any]:
     """Return the columns of a picture that say how the photo was taken."""
-    sealed = gallery.store.seal_text(facts.to_json(), purpose=FACTS, row_id=picture_id)
+    text = titles.padded(facts.to_json(), _FACTS_BLOCK)
+    sealed = gallery.store.seal_text(text, purpose=FACTS, row_id=picture_id)
     return {"taken_at": added_at if facts.taken_at is None else facts.taken_at, "facts_sealed": sealed}
 
 
 def _details(
-    picture_id: str, user: User, album: AlbumView, title: str, created_at: int, shown: dict[str, Any]
+    picture_id: str,
+    user: User,
+    album: AlbumView,
+    description: Description,
+    *,
+    created_at: int,
+    taken_at: int,
 ) -> dict[str, Any]:
     """Return what ``recovery`` needs to make the rows again from the blobs alone."""
     return {
@@ -312,12 +325,30 @@ def _details(
         "album": album.dir,
         "album_title": album.title,
         "album_is_default": album.is_default,
-        "title": title,
+        "title": description.title,
         "created_at": created_at,
-        "taken_at": shown["taken_at"],
-        "width": shown["width"],
-        "height": shown["height"],
+        "taken_at": taken_at,
+        "width": description.width,
+        "height": description.height,
     }
+
+
+def _describe(
+    gallery: Gallery,
+    user: User,
+    picture_id: str,
+    change: Callable[[Description], Description],
+    **changes: object,
+) -> None:
+    """Change the description of a picture, and other columns, inside the caller's transaction."""
+    row = gallery.models.picture
+    mine = row.select().where((row.id == picture_id) & (row.user == user.id))
+    current = lock_rows(mine, gallery.store.database).first()
+    if current is None:
+        raise NotThere("The picture has been deleted in the meantime.")
+    description = change(descriptions.open_description(gallery, current))
+    sealed = descriptions.columns(gallery, description, picture_id=picture_id)
+    _change(gallery, user, picture_id, {**sealed, **changes})
 
 
 def _change(gallery: Gallery, user: User, picture_id: str, changes: dict[str, Any]) -> None:

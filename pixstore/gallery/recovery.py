@@ -14,7 +14,8 @@ from pixstore import ids
 from pixstore.details import Details
 from pixstore.errors import PixstoreError
 from pixstore.formats import InspectedImage
-from pixstore.gallery import Gallery, accounts, albums, titles
+from pixstore.gallery import Gallery, accounts, albums, descriptions
+from pixstore.gallery.descriptions import Description
 from pixstore.gallery.models import User
 from pixstore.gallery.thumbnails import decode
 from pixstore.maintenance.rebuild import RebuiltImage
@@ -109,22 +110,20 @@ def _recover_picture(gallery: Gallery, original: _Original, done: RecoveryReport
     except PixstoreError:
         done.lost.append(about.picture)
         return
+    details = original.details
+    description = Description(about.title, details.format, about.width, about.height, details.size)
     with gallery.transaction():
         user = _user(gallery, about.owner, done)
         gallery.models.picture.create(
             id=about.picture,
             user=user.id,
             album=_album_dir(gallery, user, about, done),
-            title_sealed=titles.seal_title(gallery, about.title, of=titles.PICTURE, row_id=about.picture),
             original_id=original.image_id,
             thumbnail_id=thumbnail_id,
-            format=original.details.format,
-            width=about.width,
-            height=about.height,
-            size=original.details.size,
             created_at=about.created_at,
             updated_at=about.created_at,
             taken_at=about.taken_at,
+            **descriptions.columns(gallery, description, picture_id=about.picture),
         )
     done.pictures += 1
 

@@ -1,5 +1,12 @@
 """
-A limit on wrong passwords, by account name and by network address.
+A growing wait after wrong passwords. It closes no door: the longest wait is a quarter of an hour.
+
+Attempts are counted by account name and network together, by name, and by network; the wait is the longest of the three. A
+name counts as accounts are looked up, so no spelling of it has a count of its own. An attempt that comes too early is not
+counted, so nobody makes a wait longer by trying on.
+
+A browser that was let in before (``devices``), and one that is logged in, is counted by itself alone: guesses of others do not
+keep anybody out, and its own are as few.
 
 Attempts are counted in the database, so all workers and hosts agree. An attempt is written down before its password is
 looked at, in the transaction that counts: many at once cannot slip through between counting and writing. Names and
@@ -8,23 +15,49 @@ addresses are stored as keyed hashes: people type passwords into the name field,
 
 import hmac
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from peewee import SqliteDatabase, fn
 
 from pixstore.gallery import Gallery
+from pixstore.gallery.accounts import normal_name
 from pixstore.gallery.errors import TooManyAttempts
+from pixstore.plausible_times import SLACK
 
-WINDOW = 15 * 60_000
-MAX_PER_NAME = 10
-MAX_PER_ADDRESS = 50  # a household or an office shares one
+SECOND, MINUTE = 1000, 60_000
+WINDOW = 60 * MINUTE
+"""For how long an attempt counts."""
+
+
+class Limit(NamedTuple):
+    """After *free* attempts the wait before the next is 1 s, then 2 s, 4 s, … up to *longest* ms."""
+
+    free: int
+    longest: int
+
+    def wait_after(self, count: int) -> int:
+        """Return how long (ms) to wait after *count* attempts."""
+        return 0 if count < self.free else min(SECOND << min(count - self.free, 20), self.longest)
+
+
+PAIR = Limit(5, 15 * MINUTE)
+"""One account, from one network."""
+NAME = Limit(20, 30 * SECOND)
+"""One account, from everywhere. The wait is short, because it is one for the person, too."""
+NETWORK = Limit(50, 15 * MINUTE)
+"""One network, which a household or an office shares."""
+BROWSER = Limit(5, 15 * MINUTE)
+"""One browser that was let in before."""
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One attempt that was let through; ``forgive`` it when the password was right."""
 
-    name: str
-    address: str
-    at: int
+    subject: str
+    row_ids: Sequence[int]
 
 
 def begin(gallery: Gallery, name: str, address: str | None) -> Attempt:
@@ -32,38 +65,70 @@ def begin(gallery: Gallery, name: str, address: str | None) -> Attempt:
     Count one attempt on the account *name* from *address*.
 
     Raises:
-        TooManyAttempts: If there were too many of either; this one is not counted.
+        TooManyAttempts: If it comes too early; it is not counted.
     """
-    now, tried = gallery.now(), gallery.models.login_attempt
-    attempt = Attempt(_subject(gallery, "name", name), _subject(gallery, "address", _network(address)), now)
-    with gallery.transaction():
-        tried.delete().where(tried.at <= now - WINDOW).execute()
-        _check(gallery, attempt.name, MAX_PER_NAME, now)
-        _check(gallery, attempt.address, MAX_PER_ADDRESS, now)
-        for subject in (attempt.name, attempt.address):
-            tried.create(subject=subject, at=now)
-    return attempt
+    name, network = normal_name(name), _network(address)
+    return _begin(
+        gallery,
+        {
+            _subject(gallery, "pair", name, network): PAIR,
+            _subject(gallery, "name", name): NAME,
+            _subject(gallery, "network", network): NETWORK,
+        },
+    )
+
+
+def begin_known(gallery: Gallery, browser: str) -> Attempt:
+    """
+    Count one attempt in a browser that was let in before. *browser* is its device id, or the session id of its login.
+
+    Raises:
+        TooManyAttempts: If it comes too early; it is not counted.
+    """
+    return _begin(gallery, {_subject(gallery, "browser", browser): BROWSER})
 
 
 def forgive(gallery: Gallery, attempt: Attempt) -> None:
-    """Forget *attempt*, and the wrong passwords for the same name before it: the right one was given."""
+    """Forget *attempt*, and those before it of the same name from the same place: the right password was given."""
     tried = gallery.models.login_attempt
-    this_one = (tried.subject == attempt.address) & (tried.at == attempt.at)
     with gallery.transaction():
-        tried.delete().where((tried.subject == attempt.name) | this_one).execute()
+        tried.delete().where((tried.subject == attempt.subject) | tried.id.in_(attempt.row_ids)).execute()
 
 
-def _check(gallery: Gallery, subject: str, limit: int, now: int) -> None:
+def _begin(gallery: Gallery, limits: dict[str, Limit]) -> Attempt:
+    """Count one attempt by each subject of *limits*. The first is forgotten whole when the password was right."""
+    now, tried = gallery.now(), gallery.models.login_attempt
+    with gallery.transaction():
+        _lock(gallery, limits)
+        # A clock that was ahead once leaves attempts in the future behind: nobody waits for those.
+        tried.delete().where((tried.at <= now - WINDOW) | (tried.at > now + SLACK)).execute()
+        remaining = max(_remaining(gallery, subject, limit, now) for subject, limit in limits.items())
+        if remaining > 0:
+            raise TooManyAttempts(retry_after=-(-remaining // SECOND))
+        row_ids = [tried.create(subject=subject, at=now).id for subject in limits]
+    return Attempt(next(iter(limits)), row_ids)
+
+
+def _remaining(gallery: Gallery, subject: str, limit: Limit, now: int) -> int:
+    """Return how long (ms) it is until the next attempt of *subject* is let through."""
     tried = gallery.models.login_attempt
-    newest = tried.select(tried.at).where(tried.subject == subject).order_by(tried.at.desc())
-    times = [row.at for row in newest.limit(limit)]
-    if len(times) == limit:
-        raise TooManyAttempts(retry_after=max(1, (times[-1] + WINDOW - now) // 1000))
+    counted = tried.select(fn.COUNT(tried.id), fn.MAX(tried.at)).where(tried.subject == subject)
+    count, newest = gallery.store.database.execute(counted).fetchone()
+    return (newest or 0) + limit.wait_after(count) - now if count >= limit.free else 0
 
 
-def _subject(gallery: Gallery, kind: str, value: str) -> str:
+def _lock(gallery: Gallery, subjects: dict[str, Limit]) -> None:
+    """Let one transaction at a time count these subjects. SQLite has one write transaction at a time anyway."""
+    database = gallery.store.database
+    if isinstance(database, SqliteDatabase):
+        return
+    for subject in sorted(subjects):
+        database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (int(subject[:15], 16),))
+
+
+def _subject(gallery: Gallery, kind: str, *values: str) -> str:
     key = gallery.store.secret("pixstore/v1/login-throttle")
-    return hmac.digest(key, f"{kind}\0{value}".encode(), "sha256").hex()
+    return hmac.digest(key, "\0".join((kind, *values)).encode(), "sha256").hex()
 
 
 def _network(address: str | None) -> str:

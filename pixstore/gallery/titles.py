@@ -1,7 +1,8 @@
 """
 Titles of albums and pictures: cleaned on the way in, sealed at rest.
 
-A sealed title opens only in the row it was sealed for, so titles cannot be swapped in the database.
+A sealed title opens only in the row it was sealed for, so titles cannot be swapped in the database. It is padded, so its length
+tells little. The title of a picture is part of its description (``descriptions``).
 """
 
 import unicodedata
@@ -14,7 +15,9 @@ MAX_LENGTH = 120
 UNTITLED = "Untitled"
 
 ALBUM, PICTURE = "gallery/album-title", "gallery/picture-title"
-"""What a title is sealed for, with the id of its row."""
+"""What a title is sealed for, with the id of its row. Earlier releases sealed titles of pictures so."""
+
+_BLOCK = 32
 
 # Control, surrogate and private characters, and those that turn the direction of the text around them.
 _UNWANTED = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -44,12 +47,17 @@ def title_of_file(file_name: str | None) -> str:
 
 def seal_title(gallery: Gallery, title: str, *, of: str, row_id: str) -> bytes:
     """Seal the title *of* an ``ALBUM`` or a ``PICTURE``, for the row *row_id*."""
-    return gallery.store.seal_text(title, purpose=of, row_id=row_id)
+    return gallery.store.seal_text(padded(title, _BLOCK), purpose=of, row_id=row_id)
 
 
 def open_title(gallery: Gallery, sealed: bytes, *, of: str, row_id: str) -> str:
-    """Undo ``seal_title``."""
-    return gallery.store.open_text(sealed, purpose=of, row_id=row_id)
+    """Undo ``seal_title``. No title ends in a blank."""
+    return gallery.store.open_text(sealed, purpose=of, row_id=row_id).rstrip(" ")
+
+
+def padded(text: str, block: int) -> str:
+    """Return *text* with blanks behind it, up to a multiple of *block* bytes."""
+    return text + " " * (-len(text.encode()) % block)
 
 
 def _printable(text: str) -> str:

@@ -8,17 +8,22 @@ Both go through the rows in portions and may be interrupted: run again, they go 
 from dataclasses import dataclass, field
 from typing import cast
 
-from peewee import BlobField, Model, ModelSelect, TextField
+from peewee import BlobField, Model, ModelSelect, TextField, fn
 
+from pixstore.database import lock_rows
 from pixstore.errors import PixstoreError
 from pixstore.formats import InspectedImage
-from pixstore.gallery import Gallery, titles
+from pixstore.gallery import Gallery, descriptions, titles
+from pixstore.gallery.descriptions import DESCRIPTION, open_description
 from pixstore.gallery.models import Picture
 from pixstore.gallery.pictures import FACTS, photo_columns
 from pixstore.gallery.thumbnails import read_photo_facts
 from pixstore.maintenance import Progress, no_progress
 
 BATCH = 500
+
+TEXT_PURPOSES = (titles.ALBUM, titles.PICTURE, DESCRIPTION, FACTS)
+"""What the gallery seals texts for."""
 
 
 @dataclass
@@ -36,6 +41,7 @@ def reseal_texts(gallery: Gallery) -> int:
         (
             _reseal(gallery, album, album.dir, album.title_sealed, titles.ALBUM),
             _reseal(gallery, picture, picture.id, picture.title_sealed, titles.PICTURE),
+            _reseal(gallery, picture, picture.id, picture.description_sealed, DESCRIPTION),
             _reseal(gallery, picture, picture.id, picture.facts_sealed, FACTS),
         )
     )
@@ -48,7 +54,11 @@ def count_outdated(gallery: Gallery) -> int:
 
 
 def upgrade_pictures(gallery: Gallery, *, progress: Progress = no_progress) -> UpgradeReport:
-    """Read from the files of outdated pictures what this release keeps: when, where and how a photo was taken."""
+    """
+    Bring outdated pictures up to date.
+
+    What stood readable in the database is sealed; from their files is read when, where and how a photo was taken.
+    """
     report, total, last = UpgradeReport(), count_outdated(gallery), ""
     picture = gallery.models.picture
     while True:
@@ -68,14 +78,35 @@ def upgrade_pictures(gallery: Gallery, *, progress: Progress = no_progress) -> U
 
 def _upgrade(gallery: Gallery, picture_id: str) -> bool:
     """Bring one picture up to date; return whether that was needed: it may have been replaced or deleted meanwhile."""
-    row = _outdated_row(gallery, picture_id)
+    was_described = _seal_description(gallery, picture_id)
+    return _read_facts(gallery, picture_id) or was_described
+
+
+def _seal_description(gallery: Gallery, picture_id: str) -> bool:
+    """Seal what stands in columns of their own, and empty those; return whether there was anything."""
+    picture = gallery.models.picture
+    with gallery.store.connected(), gallery.transaction():
+        is_readable = (picture.id == picture_id) & picture.description_sealed.is_null()
+        row = lock_rows(picture.select().where(is_readable), gallery.store.database).first()
+        if row is None:
+            return False
+        description = open_description(gallery, row)
+        sealed = descriptions.columns(gallery, description, picture_id=picture_id)
+        picture.update(**sealed).where(picture.id == picture_id).execute()
+        return True
+
+
+def _read_facts(gallery: Gallery, picture_id: str) -> bool:
+    """Read what the file says of the photo, if nobody has yet; return whether that was so."""
+    row = _row_without_facts(gallery, picture_id)
     if row is None:
         return False
+    shown = open_description(gallery, row)
     try:
         data = gallery.store.load(row.original_id)
-        facts = read_photo_facts(InspectedImage(data, row.format, row.width, row.height))
+        facts = read_photo_facts(InspectedImage(data, shown.format, shown.width, shown.height))
     except PixstoreError:
-        if _outdated_row(gallery, picture_id) is None:
+        if _row_without_facts(gallery, picture_id) is None:
             return False
         raise
     columns = photo_columns(gallery, picture_id, facts, added_at=row.created_at)
@@ -88,22 +119,23 @@ def _upgrade(gallery: Gallery, picture_id: str) -> bool:
 
 def _outdated(gallery: Gallery) -> "ModelSelect[Picture]":
     picture = gallery.models.picture
-    return picture.select().where(picture.facts_sealed.is_null())
+    return picture.select().where(picture.facts_sealed.is_null() | picture.description_sealed.is_null())
 
 
-def _outdated_row(gallery: Gallery, picture_id: str) -> Picture | None:
+def _row_without_facts(gallery: Gallery, picture_id: str) -> Picture | None:
+    picture = gallery.models.picture
     with gallery.store.connected():
-        return _outdated(gallery).where(gallery.models.picture.id == picture_id).first()
+        return picture.get_or_none((picture.id == picture_id) & picture.facts_sealed.is_null())
 
 
 def _reseal(
     gallery: Gallery, model: type[Model], key: "TextField[str]", column: BlobField, purpose: str
 ) -> int:
-    """Seal *column* of every row again."""
+    """Seal *column* again, in every row in which it is not empty."""
     store, done, last = gallery.store, 0, ""
     while True:
         with store.connected(), gallery.transaction():
-            query = model.select(key, column).where((key > last) & column.is_null(False))
+            query = model.select(key, column).where((key > last) & (fn.LENGTH(column) > 0))
             rows = cast("list[tuple[str, bytes]]", list(query.order_by(key).limit(BATCH).tuples()))
             for row_id, sealed in rows:
                 text = store.open_text(sealed, purpose=purpose, row_id=row_id)

@@ -1,52 +1,72 @@
 """
-Copying a store on local files while it is in use. Imports ``store``, ``backup_files``, ``keyring_files``.
+Copying a store on local files while it is in use. Imports ``store``, ``backup_files``.
 
 Taken again into the same directory, a backup copies only what is new.
 
     1. hold dead blobs back from removal            a crash: the hold runs out by itself
     2. snapshot the database, keyring in it         what the backup will contain
     3. copy the blobs the snapshot names            the hold keeps every one of them
-    4. put the snapshot in place                    THE COMMIT POINT: before it the earlier backup is whole
-    5. put the keyring of the snapshot beside it    a crash: the next restore or backup does it
-    6. remove blobs that the snapshot does not name
+    4. put the sealed manifest in place             THE COMMIT POINT: before it the earlier backup is whole
+    5. remove what the manifest does not name
+
+If a blob is gone that the snapshot names, the hold was lost: the process was stopped for longer than a hold lasts. The
+backup then takes another snapshot. If the store itself has lost a blob, the backup is incomplete: it gets a manifest of its own, and
+an earlier backup stays as it is.
 """
 
+import logging
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import peewee
 
+from pixstore.blobs import BlobStore
 from pixstore.blobs.local import LocalBlobs
 from pixstore.database import connected
-from pixstore.errors import StorageError
-from pixstore.files import make_directory, sync_directory
+from pixstore.errors import PixstoreError, StorageError
+from pixstore.files import locked, make_directory, make_private_file, sync_directory
+from pixstore.ids import new_blob_id
 from pixstore.keyring import store_key_ids
-from pixstore.keyring_files import read_document
 from pixstore.maintenance import Progress, no_progress
 from pixstore.maintenance.backup_files import (
     BLOBS_DIRECTORY,
-    DATABASE_FILE,
-    KEYRING_TABLE,
+    FIRST_RELEASE_DATABASE,
+    FIRST_RELEASE_KEYRING,
+    INCOMPLETE_MANIFEST,
+    LOCK,
+    MANIFEST,
+    SNAPSHOTS,
     BackupRefused,
+    Manifest,
     copy_blob,
+    file_digest,
+    first_release_keyring,
+    named_blobs,
     named_errors,
-    put_keyring_in_place,
+    open_sqlite,
+    read_manifest,
     sync_file,
 )
 from pixstore.parts import StoreParts
+from pixstore.reaper import HOLD_LENGTH
 from pixstore.store import ImageStore
+from pixstore.store_keyring import copy_name
 
-HOLD_NAME = "backup"
-HOLD_LENGTH = 10 * 60_000
-HOLD_RENEWAL = 200
-"""Copied blobs between two renewals of the hold."""
+HEARTBEAT = 60.0
+"""Seconds between two renewals of a hold."""
+
+SNAPSHOT_ATTEMPTS = 5
+
+logger = logging.getLogger(__name__)
 
 
 class BackupReport(NamedTuple):
-    """How many images the backup holds, how many blobs were copied, and the blobs that were missing."""
+    """How many images the backup holds, how many blobs were copied, and the blobs that the store itself has lost."""
 
     images: int
     copied: int
@@ -54,97 +74,228 @@ class BackupReport(NamedTuple):
 
 
 @named_errors("the backup could not be made")
-def backup(store: ImageStore, directory: Path, *, progress: Progress = no_progress) -> BackupReport:
+def backup(
+    store: ImageStore,
+    directory: Path,
+    *,
+    without_rows_of: Collection[str] = (),
+    progress: Progress = no_progress,
+) -> BackupReport:
     """
     Copy the store to *directory*; what the backup holds is the state of one instant.
 
+    Rows of the tables *without_rows_of* stay behind.
+
     Raises:
-        BackupRefused: If the database is not SQLite: dump it with its own tools, and copy the blobs after that.
+        BackupRefused: If the database is not SQLite (dump it with its own tools, and copy the blobs after that), if
+            *directory* is where the store itself lies or holds anything else than a backup of it, or if another backup is
+            being written there.
     """
     parts = store.parts
     if not isinstance(parts.database, peewee.SqliteDatabase):
         raise BackupRefused(
             "the database is not SQLite: dump it with its own tools first (pg_dump), then copy the blobs and the keyring"
         )
-    if directory.resolve() == parts.config.data_dir.resolve():
-        raise BackupRefused("the backup directory is the data directory itself")
+    _refuse_own_directories(parts, directory)
+    _refuse_others(parts, directory)
     make_directory(directory)
-    target = LocalBlobs(directory / BLOBS_DIRECTORY)
-    with _held(parts) as renew:
-        snapshot = directory / f".{DATABASE_FILE}.tmp"
-        _snapshot_with_keyring(parts, snapshot)
-        blob_ids = _named_blobs(snapshot)
-        there = {blob.blob_id for blob in target.blobs()}
+    with _alone_in(directory):
+        target = LocalBlobs(directory / BLOBS_DIRECTORY)
+        _refuse_own_blobs(parts.blobs, target)
+        return _Backup(parts, directory, target, without_rows_of).make(progress)
+
+
+class _Backup:
+    def __init__(
+        self, parts: StoreParts, directory: Path, target: LocalBlobs, without_rows_of: Collection[str]
+    ) -> None:
+        self._parts, self._directory, self._target = parts, directory, target
+        self._without_rows_of = without_rows_of
+        self._there = {blob.blob_id for blob in target.blobs()}
+        self._copied = 0
+
+    def make(self, progress: Progress) -> BackupReport:
+        for _ in range(SNAPSHOT_ATTEMPTS):
+            with _held(self._parts):
+                snapshot = self._snapshot()
+                blob_ids = named_blobs(snapshot)
+                missing = self._copy(blob_ids, progress)
+                lost = self._lost_by_the_store(missing)
+            if len(lost) == len(missing):
+                return self._commit(snapshot, blob_ids, lost)
+            logger.warning("blobs were removed while the backup copied them: it takes another snapshot")
+            snapshot.unlink()
+        raise StorageError("blobs are removed faster than the backup can copy them")
+
+    def _snapshot(self) -> Path:
+        """Take a snapshot of the database, which holds the keyring as well."""
+        path = self._directory / f"pixstore-{secrets.token_hex(8)}.sqlite"
+        make_private_file(path)
+        with (
+            closing(open_sqlite(self._parts.config.sqlite_path, "mode=ro")) as source,
+            closing(sqlite3.connect(path)) as target,
+        ):
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+            target.execute("PRAGMA secure_delete = ON")  # what is deleted leaves the file
+            tables = {
+                name for (name,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+            for table in {"hold", "dead_blob", *self._without_rows_of} & tables:
+                target.execute(f'DELETE FROM "{table}"')  # noqa: S608 - not input
+            target.commit()
+        return path
+
+    def _copy(self, blob_ids: list[str], progress: Progress) -> list[str]:
+        """Copy the blobs that are not there yet; return those that the store does not have."""
         missing = []
         for done, blob_id in enumerate(blob_ids, start=1):
-            if blob_id not in there and not copy_blob(parts.blobs, target, blob_id):
-                missing.append(blob_id)
-            if done % HOLD_RENEWAL == 0:
-                renew()
+            if blob_id not in self._there:
+                if copy_blob(self._parts.blobs, self._target, blob_id):
+                    self._there.add(blob_id)
+                    self._copied += 1
+                else:
+                    missing.append(blob_id)
             progress(done, len(blob_ids))
-    sync_file(snapshot)
-    snapshot.replace(directory / DATABASE_FILE)
-    sync_directory(directory)
-    put_keyring_in_place(directory)
-    for blob_id in there.difference(blob_ids):
-        target.delete(blob_id)
-    return BackupReport(len(blob_ids), len(set(blob_ids) - there) - len(missing), missing)
+        return missing
+
+    def _lost_by_the_store(self, missing: list[str]) -> list[str]:
+        """Return those of *missing* that records of the store still name. The others were replaced or deleted meanwhile."""
+        image = self._parts.models.image
+        lost = []
+        with connected(self._parts.database):
+            for start in range(0, len(missing), 500):
+                some = image.select(image.blob_id).where(image.blob_id.in_(missing[start : start + 500]))
+                lost += [row.blob_id for row in some]
+        return lost
+
+    def _commit(self, snapshot: Path, blob_ids: list[str], lost: list[str]) -> BackupReport:
+        sync_file(snapshot)
+        document = _keyring_document(snapshot)
+        keyring = self._parts.keyring.opened(document)
+        name = copy_name(keyring.generation, document)
+        self._target.put_copy(name, document)
+        manifest = Manifest(self._parts.now(), len(blob_ids), snapshot.name, file_digest(snapshot), name)
+        sync_directory(self._directory)
+        if lost:
+            manifest.write(self._directory / INCOMPLETE_MANIFEST, keyring)
+        else:
+            manifest.write(self._directory / MANIFEST, keyring)
+            self._remove_all_but(blob_ids, name)
+        self._remove_unnamed_snapshots()
+        return BackupReport(len(blob_ids), self._copied, lost)
+
+    def _remove_all_but(self, blob_ids: list[str], copy: str) -> None:
+        """Remove what the earlier backup had and this one does not need."""
+        for name in (INCOMPLETE_MANIFEST, FIRST_RELEASE_DATABASE, FIRST_RELEASE_KEYRING):
+            (self._directory / name).unlink(missing_ok=True)
+        for name in self._target.copies():
+            if name != copy:
+                self._target.remove_copy(name)
+        for blob_id in self._there.difference(blob_ids):
+            self._target.delete(blob_id)
+
+    def _remove_unnamed_snapshots(self) -> None:
+        manifests = [self._directory / name for name in (MANIFEST, INCOMPLETE_MANIFEST)]
+        named = {read_manifest(path)[0].database for path in manifests if path.exists()}
+        for path in self._directory.glob(SNAPSHOTS):
+            if path.name not in named:
+                path.unlink()
+
+
+# --- what is refused
+
+
+def _refuse_own_directories(parts: StoreParts, directory: Path) -> None:
+    """Raise if the backup would lie in the blob directory of the store, or is its data directory."""
+    there, blobs = directory.resolve(), parts.config.blobs_path.resolve()
+    is_own = there in (parts.config.data_dir.resolve(), blobs) or blobs in there.parents
+    if is_own or there / BLOBS_DIRECTORY == blobs:
+        raise BackupRefused(f"{directory} is where the store itself lies: take another directory")
+
+
+def _refuse_others(parts: StoreParts, directory: Path) -> None:
+    """Raise if something else than a backup of this store lies in *directory*: a backup removes what it does not need."""
+    blobs, database = (
+        LocalBlobs(directory / BLOBS_DIRECTORY, read_only=True),
+        directory / FIRST_RELEASE_DATABASE,
+    )
+    of_first_release = first_release_keyring(database) if database.exists() else None
+    is_backup = of_first_release is not None or any((directory / name).exists() for name in (LOCK, MANIFEST))
+    if not is_backup and (database.exists() or any(True for _ in blobs.blobs())):
+        raise BackupRefused(f"{directory} holds something else than a backup: take another directory")
+    keyring = parts.keyring.latest()
+    own = keyring.store_keys.keys() | keyring.dropped
+    documents = [*blobs.copies().values(), *([of_first_release] if of_first_release else [])]
+    if documents and not any(store_key_ids(document) & own for document in documents):
+        raise BackupRefused(f"{directory} holds a backup of another store: take another directory")
+
+
+def _refuse_own_blobs(own: BlobStore, target: LocalBlobs) -> None:
+    """
+    Raise if *target* is the blob directory of the store, whichever way: by a link, or mounted at another place.
+
+    Names and device numbers do not tell that of every mount. A blob that is put into one and seen in the other does.
+    """
+    probe = new_blob_id()
+    target.put(probe, [b"a probe"])
+    try:
+        own.open(probe).close()
+    except PixstoreError:
+        return
+    finally:
+        target.delete(probe)
+    raise BackupRefused("the backup directory holds the images of the store itself: take another directory")
 
 
 @contextmanager
-def _held(parts: StoreParts) -> Iterator[Callable[[], None]]:
-    """Keep dead blobs in place for the length of the block; yields a function that prolongs the hold."""
+def _alone_in(directory: Path) -> Iterator[None]:
+    try:
+        with locked(directory / LOCK, wait=False):
+            yield
+    except BlockingIOError:
+        raise BackupRefused(f"another backup is being written to {directory}") from None
+
+
+# --- holds
+
+
+@contextmanager
+def _held(parts: StoreParts) -> Iterator[None]:
+    """Keep dead blobs in place for the length of the block. A thread renews the hold, however long a copy takes."""
+    name, over = f"backup {secrets.token_hex(8)}", threading.Event()
     hold = parts.models.hold
 
     def renew() -> None:
         until = parts.now() + HOLD_LENGTH
         with connected(parts.database), parts.database.atomic():
-            hold.insert(name=HOLD_NAME, until=until).on_conflict_replace().execute()
+            if not hold.update(until=until).where(hold.name == name).execute():
+                hold.insert(name=name, until=until).execute()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT):
+            try:
+                renew()
+            except PixstoreError:
+                logger.exception("the hold of a backup could not be renewed; it is tried again")
 
     renew()
+    heart = threading.Thread(target=beat, name="pixstore-backup-hold", daemon=True)
+    heart.start()
     try:
-        yield renew
+        yield
     finally:
+        over.set()
+        heart.join()
         with connected(parts.database), parts.database.atomic():
-            hold.delete().where(hold.name == HOLD_NAME).execute()
+            hold.delete().where(hold.name == name).execute()
         parts.reaper.wake()
 
 
-def _snapshot_with_keyring(parts: StoreParts, path: Path) -> None:
-    """Make a snapshot of the database and put the keyring into it, with every key that was there at that instant."""
-    while True:
-        before = _keyring_document(parts)
-        _snapshot(parts.config.sqlite_path, path)
-        after = _keyring_document(parts)
-        # The later document has the keys that came meanwhile. If a key was dropped meanwhile, rows of the snapshot may need
-        # it, so both are taken again.
-        if store_key_ids(before) <= store_key_ids(after):
-            break
-    with closing(sqlite3.connect(path)) as snapshot:
-        snapshot.execute(f"DROP TABLE IF EXISTS {KEYRING_TABLE}")
-        snapshot.execute(f"CREATE TABLE {KEYRING_TABLE} (document BLOB NOT NULL)")
-        snapshot.execute(f"INSERT INTO {KEYRING_TABLE} VALUES (?)", (after,))  # noqa: S608 - a constant
-        snapshot.commit()
+# --- the snapshot
 
 
-def _keyring_document(parts: StoreParts) -> bytes:
-    document = read_document(parts.config, parts.blobs)
-    if document is None:
-        raise StorageError("the keyring is missing: the backup was not finished")
-    return document
-
-
-def _snapshot(database: Path, path: Path) -> None:
-    path.unlink(missing_ok=True)
-    source_path = f"file:{database}?mode=ro"
-    with closing(sqlite3.connect(source_path, uri=True)) as source, closing(sqlite3.connect(path)) as target:
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")
-        target.execute("DELETE FROM hold")
-        target.execute("DELETE FROM dead_blob")
-        target.commit()
-
-
-def _named_blobs(snapshot: Path) -> list[str]:
-    with closing(sqlite3.connect(snapshot)) as connection:
-        return [blob_id for (blob_id,) in connection.execute("SELECT blob_id FROM image")]
+def _keyring_document(snapshot: Path) -> bytes:
+    with closing(open_sqlite(snapshot, "mode=ro&immutable=1")) as connection:
+        (document,) = connection.execute("SELECT document FROM keyring WHERE id = 1").fetchone()
+    return bytes(document)

@@ -1,34 +1,135 @@
 """
-What lies in a backup, for those who write it and those who read it. Imports ``blobs``, ``files``, ``errors``.
+What lies in a backup, for those who write it and those who read it. Imports ``blobs``, ``files``, ``keyring``.
 
-    pixstore.sqlite    a snapshot of the database, with the keyring in a table of its own
-    blobs/             every blob that the snapshot names, in the layout of ``LocalBlobs``
-    keyring.json       the keyring of the snapshot; and its copy in blobs/
+    backup.json              what the backup is; whoever changes anything in it or in the snapshot is found out
+    pixstore-<random>.sqlite the snapshot of the database that backup.json names
+    blobs/                   every blob that the snapshot names, and the copy of its keyring, in the layout of ``LocalBlobs``
+    incomplete.json          in the place of backup.json, where images could not be copied; an earlier backup stays as it is
 
-This is the layout of a data directory without the master key. The master key has to be kept elsewhere: without it a backup is
-useless to a thief.
+    backup.json = {"format": "pixstore-backup", "version": 1, "made_at": <ms>, "images": <number>,
+                   "database": <file name>, "sha256": <hex digits>, "keyring": <name of the copy>,
+                   "seal": <base64 of HMAC-SHA256 over the document without "seal", keys sorted, no blanks>}
+    the key of the seal = HKDF(service secret of that keyring, "pixstore/v1/backup")
+
+The master key is not in a backup, and has to be kept elsewhere: without it a backup is useless to a thief.
 """
 
+import base64
+import hashlib
+import hmac
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pixstore.blobs import BlobStore
-from pixstore.blobs.local import LocalBlobs
 from pixstore.errors import BlobNotFound, PixstoreError, StorageError
 from pixstore.files import replace_file, storage_errors
+from pixstore.keyring import Keyring
 
-DATABASE_FILE = "pixstore.sqlite"
+MANIFEST = "backup.json"
+INCOMPLETE_MANIFEST = "incomplete.json"
 BLOBS_DIRECTORY = "blobs"
-KEYRING_FILE = "keyring.json"
-KEYRING_TABLE = "backup_keyring"
-"""In the snapshot. Database and keyring belong together, but only one file can be put in place at once."""
+SNAPSHOTS = "pixstore-*.sqlite"
+
+LOCK = "backup.lock"
+"""Held while a backup is written. Whoever finds it knows that the directory is one for backups."""
+
+MANIFEST_FORMAT = "pixstore-backup"
+MANIFEST_VERSION = 1
+SEAL_LABEL = "pixstore/v1/backup"
+
+FIRST_RELEASE_DATABASE = "pixstore.sqlite"
+FIRST_RELEASE_KEYRING = "keyring.json"
+"""Release 0.1 made backups without a manifest, in the layout of its data directory."""
 
 
 class BackupRefused(PixstoreError):
     """This backup or restore cannot be made. Nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup is. *database* and *keyring* are names, *sha256* is the digest of the snapshot, *made_at* is in ms."""
+
+    made_at: int
+    images: int
+    database: str
+    sha256: str
+    keyring: str
+
+    def write(self, path: Path, keyring: Keyring) -> None:
+        """Put the manifest in place, sealed: an earlier one is the backup until then."""
+        document: dict[str, Any] = {"format": MANIFEST_FORMAT, "version": MANIFEST_VERSION, **asdict(self)}
+        document["seal"] = _seal(document, keyring)
+        replace_file(path, json.dumps(document, indent=2).encode() + b"\n")
+
+
+def read_manifest(path: Path) -> tuple[Manifest, dict[str, Any]]:
+    """
+    Return the manifest in *path*, and the document that ``check_seal`` looks at.
+
+    Raises:
+        BackupRefused: If it is damaged, or of a newer release.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        is_ours = document["format"] == MANIFEST_FORMAT and document["version"] == MANIFEST_VERSION
+        manifest = Manifest(**{name: document[name] for name in Manifest.__annotations__})
+        names = (manifest.database, manifest.keyring)
+        is_ours = is_ours and all(isinstance(name, str) and Path(name).name == name for name in names)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise BackupRefused(f"{path} is damaged, or was made by a newer release")
+    return manifest, document
+
+
+def check_seal(document: dict[str, Any], keyring: Keyring, snapshot: Path) -> None:
+    """
+    Return if nobody has changed the manifest or the snapshot since they were made.
+
+    Raises:
+        BackupRefused: If somebody has.
+    """
+    seal = document.get("seal")
+    is_sealed = (
+        isinstance(seal, str) and seal.isascii() and hmac.compare_digest(seal, _seal(document, keyring))
+    )
+    if not is_sealed or not hmac.compare_digest(str(document["sha256"]), file_digest(snapshot)):
+        raise BackupRefused(
+            f"{snapshot.parent} was changed after it was made, by something else than a backup"
+        )
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of the file in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def named_blobs(snapshot: Path) -> list[str]:
+    """Return the names of the blobs that the records in *snapshot* need."""
+    with closing(open_sqlite(snapshot, "mode=ro&immutable=1")) as connection:
+        return [blob_id for (blob_id,) in connection.execute("SELECT blob_id FROM image")]
+
+
+def first_release_keyring(snapshot: Path) -> bytes | None:
+    """Return the keyring that a backup of release 0.1 has put into its snapshot: the file beside it may be an older one."""
+    with closing(open_sqlite(snapshot, "mode=ro&immutable=1")) as connection:
+        has_table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'backup_keyring'").fetchone()
+        found = connection.execute("SELECT document FROM backup_keyring").fetchone() if has_table else None
+    return None if found is None else bytes(found[0])
+
+
+def _seal(document: dict[str, Any], keyring: Keyring) -> str:
+    unsealed = {name: value for name, value in document.items() if name != "seal"}
+    message = json.dumps(unsealed, sort_keys=True, separators=(",", ":")).encode()
+    return base64.b64encode(hmac.digest(keyring.secret(SEAL_LABEL), message, "sha256")).decode("ascii")
 
 
 @contextmanager
@@ -41,22 +142,9 @@ def named_errors(what: str) -> Iterator[None]:
         raise StorageError(f"{what}: {error}") from error
 
 
-def put_keyring_in_place(directory: Path) -> None:
-    """If the backup in *directory* has a snapshot, make the keyring beside it the one that the snapshot came with."""
-    database = directory / DATABASE_FILE
-    if not database.exists():
-        return
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        has_table = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ?)"
-        if not connection.execute(has_table, (KEYRING_TABLE,)).fetchone()[0]:
-            return  # a data directory that somebody copied
-        (document,) = connection.execute(f"SELECT document FROM {KEYRING_TABLE}").fetchone()  # noqa: S608 - a constant
-    blobs = LocalBlobs(directory / BLOBS_DIRECTORY)
-    if blobs.get_keyring() != document:
-        blobs.put_keyring(document)
-    keyring = directory / KEYRING_FILE
-    if not keyring.exists() or keyring.read_bytes() != document:
-        replace_file(keyring, document)
+def open_sqlite(path: Path, options: str) -> sqlite3.Connection:
+    """Return a connection to the database in *path*, which has to be there, with *options* of a SQLite URI."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True)
 
 
 def copy_blob(source: BlobStore, target: BlobStore, blob_id: str) -> bool:

@@ -19,7 +19,7 @@ from pixstore.files import replace_file, storage_errors
 from pixstore.maintenance import Progress, no_progress
 from pixstore.maintenance.findings import Finding, FindingKind
 from pixstore.maintenance.sealed_blobs import SealedBlob, open_sealed, unseal_image
-from pixstore.maintenance.sweep import Orphans, find_orphans, refuse_mass_removal, unnamed
+from pixstore.maintenance.sweep import Orphans, find_orphans, may_mend_an_image, refuse_mass_removal, unnamed
 from pixstore.models import ImageRow
 from pixstore.store import ImageStore
 
@@ -172,8 +172,11 @@ class _Check:
                 self._parts.blobs.open(blob_id).close()
             except BlobNotFound:  # it was the last version of an image that was replaced while we looked
                 continue
-            repaired = self._repair and self._parts.blobs.delete(blob_id)
+            repaired = self._repair and self._remove_orphan(blob_id)
             report.findings.append(Finding("orphan", None, blob_id, "no record names this blob", repaired))
+
+    def _remove_orphan(self, blob_id: str) -> bool:
+        return not may_mend_an_image(self._parts, blob_id) and self._parts.blobs.delete(blob_id)
 
     def _spares(self, orphans: Orphans) -> dict[str, list[str]]:
         """Return the orphans that open, by image id, newest first."""

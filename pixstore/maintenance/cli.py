@@ -6,7 +6,6 @@ Exit codes: 0 all is well, 1 something was found or refused, 2 wrong use.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from typing import NoReturn
 
 import click
 
-from pixstore.config import decode_master_key
 from pixstore.errors import PixstoreError
 from pixstore.maintenance import Progress, no_progress
 from pixstore.maintenance.backup import backup
@@ -28,8 +26,6 @@ from pixstore.maintenance.restore import restore
 from pixstore.maintenance.rotation import re_encrypt, rotate_master, rotate_service_secret, rotate_store_key
 from pixstore.maintenance.sweep import sweep
 from pixstore.store import ImageStore
-
-NEW_MASTER_KEY = "PIXSTORE_NEW_MASTER_KEY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +106,8 @@ def sweep_command(operator: Operator, *, force: bool) -> None:
     with refusals(), progress_bar("Sweeping") as progress:
         report = sweep(operator.store, force=force, progress=progress)
     click.echo(f"{report.orphans} orphaned blobs and {report.unfinished} unfinished files removed")
+    if report.kept:
+        hint(f"{len(report.kept)} orphaned blobs are kept: check --repair can mend images with them")
 
 
 @click.command("rebuild")
@@ -126,6 +124,8 @@ def rebuild_command(operator: Operator, *, merge: bool) -> None:
     parts = [f"{len(report.images)} images back"]
     if recovery is not None:
         parts.append(recovery.words)
+    if report.deleted:
+        parts.append(f"{report.deleted} deleted images stay deleted")
     parts.append(f"{len(report.unreadable)} blobs could not be opened")
     click.echo("; ".join(parts))
     for words in recovery.hints if recovery is not None else ():
@@ -138,25 +138,43 @@ def rebuild_command(operator: Operator, *, merge: bool) -> None:
 def backup_command(operator: Operator, directory: Path) -> None:
     """Copy the store to DIRECTORY while it is in use. Again into the same one, only what is new is copied."""
     with refusals(), progress_bar("Copying") as progress:
-        report = backup(operator.store, directory, progress=progress)
+        report = backup(
+            operator.store,
+            directory,
+            without_rows_of=operator.companion.tables_not_backed_up,
+            progress=progress,
+        )
     click.echo(f"{report.images} images in the backup, {report.copied} copied now")
     hint("the master key is not in the backup: keep it elsewhere")
     for blob_id in report.missing:
         click.echo(f"missing: blob {blob_id}")
+    if report.missing:
+        hint(
+            "the store has lost images, so this backup is incomplete; an earlier complete one is still there"
+        )
     raise SystemExit(1 if report.missing else 0)
 
 
 @click.command("restore")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--unauthenticated", is_flag=True, help="Take a backup of release 0.1, which has no seal.")
+@click.option("--incomplete", is_flag=True, help="Take a backup that lacks images.")
 @click.pass_obj
-def restore_command(operator: Operator, directory: Path) -> None:
+def restore_command(operator: Operator, directory: Path, *, unauthenticated: bool, incomplete: bool) -> None:
     """Make this store, which must be empty, out of the backup in DIRECTORY, and open every image to verify it."""
+    if unauthenticated:
+        hint(
+            "WARNING: nobody can tell whether this backup was changed: look at every account, and reset the passwords"
+        )
     operator.store.close()
     with refusals(), progress_bar("Restoring") as progress:
         report = restore(
             operator.store.config,
             directory,
             tables_of_a_first_start=operator.companion.tables_of_a_first_start,
+            without_rows_of=operator.companion.tables_not_backed_up,
+            unauthenticated=unauthenticated,
+            incomplete=incomplete,
             progress=progress,
         )
     for finding in report.findings:
@@ -173,23 +191,25 @@ def rotate_group() -> None:
 @rotate_group.command("master")
 @click.pass_obj
 def rotate_master_command(operator: Operator) -> None:
-    """Make a new master key. Where it comes from the environment, the new one is read from PIXSTORE_NEW_MASTER_KEY."""
+    """
+    Wrap the keyring by a new master key.
+
+    If the key lies in a file of this program, a new one takes its place. Otherwise, give the new key beside the current one, in
+    PIXSTORE_NEW_MASTER_KEY or PIXSTORE_NEW_MASTER_KEY_FILE, and make it the current one afterwards.
+    """
     with refusals():
-        text = os.environ.get(NEW_MASTER_KEY)
-        try:
-            new = decode_master_key(text) if text else None
-        except ValueError as error:
-            fail(f"{NEW_MASTER_KEY}: {error}")
-        if new is not None and operator.store.config.master_key is None:
-            fail(f"the master key lies in a file here: leave {NEW_MASTER_KEY} unset, a new one is made")
-        rotate_master(operator.store, new)
+        result = rotate_master(operator.store)
     click.echo("the keyring is under the new master key")
-    where = (
-        "set PIXSTORE_MASTER_KEY to it and restart the server"
-        if new
-        else "its file was replaced: back it up now"
-    )
-    hint(f"{where}; backups made before open with the old one only")
+    match result:
+        case "given":
+            hint(
+                "make the new key the current one in the settings of every server, and restart them; both work until then"
+            )
+        case "file":
+            hint("its file was replaced: back it up now, and restart the servers")
+        case "file holds both":
+            hint("its file still holds the old key as well, as it could not be written again: see the log")
+    hint("backups made before open with the old key only")
 
 
 @rotate_group.command("store-key")
@@ -206,18 +226,31 @@ def rotate_service_secret_command(operator: Operator) -> None:
     """End every login and every proof."""
     with refusals():
         rotate_service_secret(operator.store)
-    click.echo("restart the server: logins and proofs end then")
+    click.echo("every proof ends within seconds; restart the server, and every login ends")
 
 
 @click.command("re-encrypt")
+@click.option(
+    "--no-other-texts",
+    is_flag=True,
+    help="No program but this one has sealed texts in this store: their old keys need not be kept.",
+)
 @click.pass_obj
-def re_encrypt_command(operator: Operator) -> None:
+def re_encrypt_command(operator: Operator, *, no_other_texts: bool) -> None:
     """Seal everything under older store keys again under the active one, with new keys, while the server runs."""
     with refusals(), progress_bar("Encrypting") as progress:
-        report = re_encrypt(operator.store, reseal_texts=operator.companion.reseal_texts, progress=progress)
+        report = re_encrypt(
+            operator.store,
+            reseal_texts=operator.companion.reseal_texts,
+            text_purposes=operator.companion.text_purposes,
+            no_other_texts=no_other_texts,
+            progress=progress,
+        )
     click.echo(
         f"{report.images} images and {report.texts} texts encrypted again, {len(report.dropped_keys)} old keys dropped"
     )
+    for key_id, why in report.kept_keys.items():
+        click.echo(f"store key {key_id} is kept: {why}")
     for image_id, why in report.failed.items():
         click.echo(f"failed: image {image_id}: {why}")
     raise SystemExit(1 if report.failed else 0)

@@ -27,8 +27,14 @@ class Companion:
     tables_of_a_first_start: Collection[str] = ()
     """Tables that hold rows in a database that was made but never used."""
 
+    tables_not_backed_up: Collection[str] = ()
+    """Tables whose rows no backup brings back: logins that were open, say."""
+
+    text_purposes: Collection[str] = ()
+    """What the texts are sealed for that ``reseal_texts`` seals again."""
+
     reseal_texts: Callable[[ImageStore], int] | None = None
-    """Seals every text again under the active store key; returns how many there are. Without it, old keys are kept."""
+    """Seals every text again under the active store key; returns how many there are."""
 
     recover: Callable[[ImageStore, Sequence[RebuiltImage]], Recovery] | None = None
     """Makes rows again from the details of images that are back after a rebuild."""

@@ -2,7 +2,7 @@
 Bringing a store back whose database was lost: from blobs, keyring and master key alone. Imports ``store``, ``sealed_blobs``.
 
 Every blob repeats in its header what the database knew of it. Of several blobs of one image the newest whose image opens
-wins.
+wins. An image that was deleted does not come back, even if a blob of it is still there: the deletion was noted beside the blobs.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from peewee import chunked
 
 from pixstore.database import connected
 from pixstore.details import Details
-from pixstore.errors import PixstoreError
+from pixstore.errors import PixstoreError, StorageError
 from pixstore.maintenance import Progress, no_progress
 from pixstore.maintenance.findings import Finding
 from pixstore.maintenance.sealed_blobs import SealedBlob, open_sealed, unseal_image
@@ -35,10 +35,11 @@ class RebuiltImage(NamedTuple):
 
 
 class RebuildReport(NamedTuple):
-    """The images that are back, and the blobs that could not be opened, each with the reason."""
+    """The images that are back, the blobs that could not be opened, each with the reason, and how many images stay deleted."""
 
     images: list[RebuiltImage]
     unreadable: list[Finding]
+    deleted: int
 
 
 class _Candidate(NamedTuple):
@@ -64,7 +65,10 @@ def rebuild(store: ImageStore, *, merge: bool = False, progress: Progress = no_p
                 "or merge, if this goes on with a rebuild that was interrupted"
             )
     unreadable: list[Finding] = []
-    candidates = _candidates(parts, unreadable, progress)
+    candidates, is_complete = _candidates(parts, unreadable, progress)
+    deleted = {buried.image_id for buried in parts.blobs.buried()} & candidates.keys()
+    for image_id in deleted:
+        del candidates[image_id]
     newest = max((blobs[0].written_at for blobs in candidates.values()), default=0)
     token = max(parts.now(), newest) + TOKEN_MARGIN
     rebuilt: list[RebuiltImage] = []
@@ -77,13 +81,21 @@ def rebuild(store: ImageStore, *, merge: bool = False, progress: Progress = no_p
                 row = parts.models.image.insert(**sealed.row_fields, token=token)
                 row.on_conflict_ignore().execute()
         rebuilt += [RebuiltImage(sealed.header.head.image_id, sealed.details) for sealed in chosen]
-    return RebuildReport(rebuilt, unreadable)
+    if parts.keyring.latest().held and is_complete:
+        # Every blob was looked at: those that need a key that came back have a row now, which keeps the key.
+        parts.keyring.change(lambda keyring: keyring.with_nothing_held())
+    return RebuildReport(rebuilt, unreadable, len(deleted))
 
 
 def _candidates(
     parts: StoreParts, unreadable: list[Finding], progress: Progress
-) -> dict[str, list[_Candidate]]:
-    """Return the blobs of every image id, newest first. Those that do not open are added to *unreadable*."""
+) -> tuple[dict[str, list[_Candidate]], bool]:
+    """
+    Return the blobs of every image id, newest first, and whether every blob could be read.
+
+    Those that do not open are added to *unreadable*.
+    """
+    is_complete = True
     dead_blob = parts.models.dead_blob
     with connected(parts.database):
         dead = {row.blob_id for row in dead_blob.select()}
@@ -95,10 +107,11 @@ def _candidates(
             found.setdefault(head.image_id, []).append(_Candidate(head.written_at, blob_id))
         except PixstoreError as error:
             unreadable.append(Finding("unreadable", None, blob_id, str(error)))
+            is_complete = is_complete and not isinstance(error, StorageError)
         progress(done, len(blob_ids))
     for blobs in found.values():
         blobs.sort(reverse=True)
-    return found
+    return found, is_complete
 
 
 def _newest_sound(parts: StoreParts, blobs: list[_Candidate], unreadable: list[Finding]) -> SealedBlob | None:

@@ -1,34 +1,57 @@
 """
-Making a store out of a backup. Imports ``check``, ``backup_files``, ``keyring_files``, ``store``.
+Making a store out of a backup. Imports ``check``, ``backup_files``, ``store``.
 
-The keyring comes first and the database last. An interrupted restore has no database yet, and goes on when it is run again.
+    1. open the keyring of the backup, and check its seal       nothing has been changed
+    2. put the copy of the keyring into the blob store          what tells an interrupted restore from a store in use
+    3. copy the blobs
+    4. put the database in place                                an interrupted restore has none yet, and goes on when it is run again
+    5. open every image
 """
 
 import shutil
 import sqlite3
 from collections.abc import Collection
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pixstore.blobs.local import LocalBlobs
 from pixstore.config import Config
-from pixstore.files import PRIVATE_FILE, make_directory, sync_directory
-from pixstore.keyring_files import keyring_lock, load_keyring
+from pixstore.errors import KeyringError
+from pixstore.files import make_directory, make_private_file, replace_file, sync_directory
+from pixstore.keyring import Keyring
 from pixstore.maintenance import Progress, no_progress
 from pixstore.maintenance.backup_files import (
     BLOBS_DIRECTORY,
-    DATABASE_FILE,
-    KEYRING_FILE,
-    KEYRING_TABLE,
+    FIRST_RELEASE_DATABASE,
+    FIRST_RELEASE_KEYRING,
+    INCOMPLETE_MANIFEST,
+    MANIFEST,
     BackupRefused,
+    check_seal,
     copy_blob,
+    first_release_keyring,
+    named_blobs,
     named_errors,
-    put_keyring_in_place,
+    open_sqlite,
+    read_manifest,
     sync_file,
 )
 from pixstore.maintenance.check import CheckReport, check
+from pixstore.master_key import master_keys
 from pixstore.store import ImageStore
+from pixstore.store_keyring import FIRST_RELEASE_FILE
+
+TABLES_OF_A_FIRST_START = ("keyring", "store_key", "text_purpose")
+
+
+class _Source(NamedTuple):
+    """What a restore reads: the snapshot, the keyring by the name of its copy, the blobs."""
+
+    snapshot: Path
+    keyring_name: str
+    keyring: bytes
+    blobs: LocalBlobs
 
 
 @named_errors("the backup could not be restored")
@@ -37,52 +60,109 @@ def restore(
     directory: Path,
     *,
     tables_of_a_first_start: Collection[str] = (),
+    without_rows_of: Collection[str] = (),
+    unauthenticated: bool = False,
+    incomplete: bool = False,
     progress: Progress = no_progress,
 ) -> CheckReport:
     """
     Make the store that *config* names out of the backup in *directory*, and open every image to verify it.
 
     Run again after an interruption, it goes on; once the database is in place, a deep ``check`` does what is left. A
-    database that holds rows in *tables_of_a_first_start* alone counts as unused.
+    database that holds rows in *tables_of_a_first_start* alone counts as unused. Rows of the tables *without_rows_of* do not
+    come back. *unauthenticated* takes a backup of release 0.1, which has no seal: somebody may have changed it.
+    *incomplete* takes one that lacks images.
 
     Raises:
-        BackupRefused: If *config* names a store that has a database or blobs, or *directory* holds no whole backup.
+        BackupRefused: If *config* names a store that has a database or blobs, if *directory* holds no whole backup, or if
+            somebody has changed it.
         KeyringError: If the master key of *config* does not open the backup.
     """
-    put_keyring_in_place(directory)
-    _refuse_restore(config, directory, tables_of_a_first_start)
-    source, target = LocalBlobs(directory / BLOBS_DIRECTORY), LocalBlobs(config.blobs_path)
-    backup_config = replace(config, data_dir=directory, master_key_file=_master_key_file(config))
-    with keyring_lock(config):
-        load_keyring(backup_config, source)
-        make_directory(config.keyring_path.parent)
-        _copy_file(directory / KEYRING_FILE, config.keyring_path)
-        blob_ids = [blob.blob_id for blob in source.blobs()]
-        there = {blob.blob_id for blob in target.blobs()}
-        for done, blob_id in enumerate(blob_ids, start=1):
-            if blob_id not in there:
-                copy_blob(source, target, blob_id)
-            progress(done, len(blob_ids))
-        make_directory(config.sqlite_path.parent)
-        # They belong to the unused database that is replaced. SQLite would apply them to the new one.
-        for suffix in ("-journal", "-wal", "-shm"):
-            config.sqlite_path.with_name(config.sqlite_path.name + suffix).unlink(missing_ok=True)
-        _copy_file(directory / DATABASE_FILE, config.sqlite_path)
+    source = _checked_source(config, directory, unauthenticated=unauthenticated, incomplete=incomplete)
+    target = LocalBlobs(config.blobs_path)
+    _refuse_used_store(config, source, target, {*TABLES_OF_A_FIRST_START, *tables_of_a_first_start})
+    _remove_unused_keyring(config, target)
+    if source.keyring_name == FIRST_RELEASE_KEYRING:
+        make_directory(config.data_dir)
+        replace_file(config.data_dir / FIRST_RELEASE_FILE, source.keyring)
+    else:
+        target.put_copy(source.keyring_name, source.keyring)
+    blob_ids = named_blobs(source.snapshot)
+    there = {blob.blob_id for blob in target.blobs()}
+    for done, blob_id in enumerate(blob_ids, start=1):
+        if blob_id not in there:
+            copy_blob(source.blobs, target, blob_id)
+        progress(done, len(blob_ids))
+    _put_database(config, source.snapshot, without_rows_of)
     with closing(ImageStore.open(config)) as store:
-        with store.connected():
-            store.database.execute_sql(f"DROP TABLE IF EXISTS {KEYRING_TABLE}")
         return check(store, deep=True, progress=progress)
 
 
-def _refuse_restore(config: Config, directory: Path, tables_of_a_first_start: Collection[str]) -> None:
-    if config.database_url is not None:
-        raise BackupRefused("a backup is restored into SQLite: leave PIXSTORE_DATABASE_URL unset")
-    for part in (DATABASE_FILE, KEYRING_FILE, BLOBS_DIRECTORY):
+# --- is it a backup, and unchanged
+
+
+def _checked_source(config: Config, directory: Path, *, unauthenticated: bool, incomplete: bool) -> _Source:
+    if (directory / MANIFEST).exists() or (directory / INCOMPLETE_MANIFEST).exists():
+        return _sealed_source(config, directory, incomplete=incomplete)
+    return _first_release_source(config, directory, unauthenticated=unauthenticated)
+
+
+def _sealed_source(config: Config, directory: Path, *, incomplete: bool) -> _Source:
+    path = directory / (INCOMPLETE_MANIFEST if incomplete else MANIFEST)
+    if not path.exists():
+        raise BackupRefused(
+            f"{directory} holds no complete backup: the store had lost images. `restore --incomplete` takes it as it is"
+            if not incomplete
+            else f"{directory} holds no incomplete backup"
+        )
+    manifest, document = read_manifest(path)
+    blobs, snapshot = LocalBlobs(directory / BLOBS_DIRECTORY, read_only=True), directory / manifest.database
+    copy = blobs.copies().get(manifest.keyring)
+    if copy is None or not snapshot.exists():
+        missing = "its keyring" if copy is None else manifest.database
+        raise BackupRefused(f"{directory} is not a whole backup: {missing} is missing")
+    check_seal(document, _opened(config, copy), snapshot)
+    return _Source(snapshot, manifest.keyring, copy, blobs)
+
+
+def _first_release_source(config: Config, directory: Path, *, unauthenticated: bool) -> _Source:
+    for part in (FIRST_RELEASE_DATABASE, FIRST_RELEASE_KEYRING, BLOBS_DIRECTORY):
         if not (directory / part).exists():
             raise BackupRefused(f"{directory} is not a whole backup: {part} is missing")
-    has_blobs = any(True for _ in LocalBlobs(config.blobs_path).blobs())
+    if not unauthenticated:
+        raise BackupRefused(
+            f"{directory} was made by release 0.1, which did not seal its backups: somebody may have changed it, to let "
+            "himself in with a password of his own. If it always lay where nobody could, restore it with --unauthenticated"
+        )
+    snapshot = directory / FIRST_RELEASE_DATABASE
+    keyring = first_release_keyring(snapshot) or (directory / FIRST_RELEASE_KEYRING).read_bytes()
+    _opened(config, keyring)
+    return _Source(
+        snapshot, FIRST_RELEASE_KEYRING, keyring, LocalBlobs(directory / BLOBS_DIRECTORY, read_only=True)
+    )
+
+
+def _opened(config: Config, document: bytes) -> Keyring:
+    *others, last = master_keys(config)
+    for key in others:
+        try:
+            return Keyring.from_json(document, key, may_be_unsealed=True)
+        except KeyringError:
+            continue
+    return Keyring.from_json(document, last, may_be_unsealed=True)
+
+
+# --- is there room for it
+
+
+def _refuse_used_store(
+    config: Config, source: _Source, target: LocalBlobs, tables_of_a_first_start: Collection[str]
+) -> None:
+    if config.database_url is not None:
+        raise BackupRefused("a backup is restored into SQLite: leave PIXSTORE_DATABASE_URL unset")
+    has_blobs = any(True for _ in target.blobs())
     if not _is_unused(config.sqlite_path, tables_of_a_first_start) or (
-        has_blobs and not _was_interrupted(config, directory)
+        has_blobs and not _was_interrupted(config, source, target)
     ):
         raise BackupRefused(
             f"there is a store in {config.data_dir} already: move it away, or restore somewhere else. If it is what a "
@@ -91,40 +171,66 @@ def _refuse_restore(config: Config, directory: Path, tables_of_a_first_start: Co
 
 
 def _is_unused(database_path: Path, tables_of_a_first_start: Collection[str]) -> bool:
-    """Tell whether there is no database, or one that was made but never used: only its migrations are noted."""
+    """Tell whether there is no database, or one that was made but never used."""
     if not database_path.exists():
         return True
     # Not read-only: a start that was interrupted may have left a journal to roll back.
-    with closing(sqlite3.connect(f"file:{database_path}?mode=rw", uri=True)) as connection:
+    with closing(open_sqlite(database_path, "mode=rw")) as connection:
         tables = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         ]
-        used = [
-            name
+        return not any(
+            connection.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}")').fetchone()[0]  # noqa: S608 - not input
             for name in tables
             if not name.endswith("_migration")
+            and not name.startswith("sqlite_")
             and name not in tables_of_a_first_start
-            and connection.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}")').fetchone()[0]  # noqa: S608 - not input
-        ]
-    return not [name for name in used if not name.startswith("sqlite_")]
+        )
 
 
-def _was_interrupted(config: Config, directory: Path) -> bool:
-    """Tell whether the blobs that are there came from a restore of this backup: it puts the keyring first."""
-    document = (directory / KEYRING_FILE).read_bytes()
-    return config.keyring_path.exists() and config.keyring_path.read_bytes() == document
+def _was_interrupted(config: Config, source: _Source, target: LocalBlobs) -> bool:
+    """Tell whether the blobs that are there came from a restore of this backup, which puts the keyring first."""
+    if source.keyring_name == FIRST_RELEASE_KEYRING:
+        file = config.data_dir / FIRST_RELEASE_FILE
+        return file.exists() and file.read_bytes() == source.keyring
+    return target.copies().get(source.keyring_name) == source.keyring
 
 
-def _master_key_file(config: Config) -> Path | None:
-    if config.master_key is not None or config.master_key_file is not None:
-        return config.master_key_file
-    return config.data_dir / "master.key"
+# --- putting it in place
 
 
-def _copy_file(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.copyfile(source, temporary)
-    temporary.chmod(PRIVATE_FILE)
+def _remove_unused_keyring(config: Config, target: LocalBlobs) -> None:
+    """Remove the copy of the keyring that the unused database was made with: it has no image."""
+    if not config.sqlite_path.exists():
+        return
+    with closing(open_sqlite(config.sqlite_path, "mode=rw")) as connection:
+        has_table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'keyring'").fetchone()
+        documents = (
+            [bytes(row[0]) for row in connection.execute("SELECT document FROM keyring")] if has_table else []
+        )
+    for name, document in target.copies().items():
+        if document in documents:
+            target.remove_copy(name)
+
+
+def _put_database(config: Config, snapshot: Path, without_rows_of: Collection[str]) -> None:
+    path = config.sqlite_path
+    make_directory(path.parent)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    make_private_file(temporary)
+    shutil.copyfile(snapshot, temporary)
+    with closing(sqlite3.connect(temporary)) as connection:
+        tables = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        for table in {*without_rows_of} & tables:
+            connection.execute(f'DELETE FROM "{table}"')  # noqa: S608 - not input
+        connection.execute("DROP TABLE IF EXISTS backup_keyring")
+        connection.commit()
     sync_file(temporary)
-    temporary.replace(target)
-    sync_directory(target.parent)
+    # They belong to the unused database that is replaced. SQLite would apply them to the new one.
+    for suffix in ("-journal", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    temporary.replace(path)
+    sync_directory(path.parent)

@@ -1,95 +1,125 @@
 """
 New keys for old: master key, store key, and the images under old store keys. Imports ``store``, ``sealed_blobs``.
 
-    rotate_master           a new master key wraps the keyring; no image and no database row changes
+    rotate_master           a new master key wraps the keyring; no image and no other row changes
     rotate_store_key        a new store key for new versions of images
     re_encrypt              every image under an older store key gets a new version under the active one
     rotate_service_secret   ends every session and every proof
+
+A new master key that lies in a file of our own takes its place in three steps, and a crash after any of them loses nothing:
+
+    1. the file holds the old key and the new one      if it cannot be replaced, nothing has been changed
+    2. the keyring is wrapped by the new key           THE COMMIT POINT
+    3. the file holds the new key alone                a crash before it: the next start does it
 """
 
 import secrets
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 
 from pixstore.crypto import KEY_SIZE
 from pixstore.database import connected
-from pixstore.errors import BlobNotFound, ImageChanged, ImageNotFound, PixstoreError
+from pixstore.errors import (
+    BlobNotFound,
+    ImageChanged,
+    ImageNotFound,
+    KeyringError,
+    PixstoreError,
+    StorageError,
+)
+from pixstore.files import locked, storage_errors
 from pixstore.formats import InspectedImage
 from pixstore.keyring import Keyring
-from pixstore.keyring_files import (
-    commit_master_key,
-    keyring_lock,
-    load_keyring,
-    prepare_master_key,
-    read_master_key,
-    write_keyring,
-)
 from pixstore.maintenance import Progress, no_progress
 from pixstore.maintenance.sealed_blobs import open_sealed, unseal_image
+from pixstore.master_key import finish_rotation, given_new_key, master_keys, write_key_file
 from pixstore.models import ImageRow
 from pixstore.parts import StoreParts
+from pixstore.plausible_times import is_implausible
 from pixstore.store import ImageStore
 
 BATCH = 100
+MOVE_ATTEMPTS = 100
 RETIREMENT = 60 * 60_000
 """Age in ms of the active store key before older ones are dropped: no write that began under one lasts this long."""
 
+UNKNOWN_TEXTS = "*"
+"""The purpose of texts that release 0.1 may have sealed: it did not note them."""
+
 
 class ReencryptReport(NamedTuple):
-    """How many images and texts moved, which images could not, and the store keys that were dropped."""
+    """
+    How many images and texts moved, and which images could not.
+
+    Of the older store keys, those that were dropped, and those that are kept, each with the reason.
+    """
 
     images: int
     texts: int
     failed: dict[str, str]
     dropped_keys: list[str]
+    kept_keys: dict[str, str]
 
 
-def rotate_master(store: ImageStore, new_master_key: bytes | None = None) -> None:
+def rotate_master(
+    store: ImageStore, new_master_key: bytes | None = None
+) -> Literal["given", "file", "file holds both"]:
     """
     Wrap the keyring by a new master key.
 
-    Without *new_master_key* a random one is made and takes the place of the old one in its file. Where the master key
-    comes from the environment, give the new one and set it there afterwards.
+    A new key is *new_master_key*, or what the settings give beside the current one; then its owner has to make it the
+    current one afterwards (the result is "given"). Otherwise, a random one takes the place of the current one in its file
+    ("file"). If the file can be written only once, it is left holding both keys ("file holds both").
 
     Raises:
         PixstoreError: If the master key comes from the environment and no new one is given.
+        StorageError: If the file cannot be replaced. Nothing was changed.
     """
-    config, blobs = store.config, store.parts.blobs
-    if config.master_key is not None and new_master_key is None:
-        raise PixstoreError("the master key comes from PIXSTORE_MASTER_KEY: give the new one")
-    new = secrets.token_bytes(KEY_SIZE) if new_master_key is None else new_master_key
-    with keyring_lock(config):
-        keyring = load_keyring(config, blobs)
-        if config.master_key is None:
-            prepare_master_key(config, new)
-        write_keyring(config, blobs, keyring, new)
-        if config.master_key is None:
-            commit_master_key(config)
+    config, keyring = store.config, store.parts.keyring
+    new = given_new_key(config) if new_master_key is None else new_master_key
+    if new is not None:
+        keyring.change(lambda keyring: keyring, master_key=new)
+        return "given"
+    if config.master_key is not None:
+        raise PixstoreError(
+            "the master key comes from PIXSTORE_MASTER_KEY: give the new one beside it, in PIXSTORE_NEW_MASTER_KEY or "
+            "PIXSTORE_NEW_MASTER_KEY_FILE"
+        )
+    unusable = storage_errors(f"the data directory {config.data_dir} cannot be used")
+    with unusable, locked(config.data_dir / "keyring.lock"):
+        current, *begun = master_keys(config)  # a rotation that was interrupted has left its new key there
+        new = begun[0] if begun else secrets.token_bytes(KEY_SIZE)
+        write_key_file(config, [current, new])
+        keyring.change(lambda keyring: keyring, master_key=new)
+        finish_rotation(config, new)
+        return "file" if master_keys(config) == [new] else "file holds both"
 
 
 def rotate_store_key(store: ImageStore) -> str:
-    """Add a store key and make it the active one; return its id. Running servers take it up at their next write."""
-    keyring = _change_keyring(store.parts, lambda keyring: keyring.with_new_store_key(now=store.now()))
-    return keyring.active
+    """Add a store key and make it the active one; return its id. Running servers take it up within seconds."""
+    return store.parts.keyring.change(lambda keyring: keyring.with_new_store_key(now=store.now())).active
 
 
 def rotate_service_secret(store: ImageStore) -> None:
-    """End every session and every proof, once the servers are restarted."""
-    _change_keyring(store.parts, lambda keyring: keyring.with_new_service_secret(now=store.now()))
+    """End every proof, within seconds, and every session, once the servers are restarted."""
+    store.parts.keyring.change(lambda keyring: keyring.with_new_service_secret(now=store.now()))
 
 
 def re_encrypt(
     store: ImageStore,
     *,
     reseal_texts: Callable[[ImageStore], int] | None = None,
+    text_purposes: Collection[str] = (),
+    no_other_texts: bool = False,
     progress: Progress = no_progress,
 ) -> ReencryptReport:
     """
     Give every image under an older store key a new key, IV and blob under the active one; then drop the older keys.
 
     The server may run meanwhile. Run again after an interruption, it goes on. *reseal_texts* seals the caller's own texts
-    anew and returns how many; without it, older keys are kept, because texts may need them. They stay for an hour after
-    the rotation in any case.
+    anew and returns how many; they are those of *text_purposes*. A key stays while texts for other purposes may be under it.
+    *no_other_texts* says that release 0.1 sealed none but those. Keys stay for an hour after the rotation in any case.
     """
     parts = store.parts
     active = parts.keyring.latest().active
@@ -107,9 +137,10 @@ def re_encrypt(
                 failed[image_id] = str(error)
             progress(moved + len(failed), total)
         after = image_ids[-1]
-    if reseal_texts is None:
-        return ReencryptReport(moved, 0, failed, [])
-    return ReencryptReport(moved, reseal_texts(store), failed, _drop_old_keys(parts))
+    texts = 0 if reseal_texts is None else reseal_texts(store)
+    resealed = {*text_purposes, *([UNKNOWN_TEXTS] if no_other_texts else [])}
+    dropped, kept = _drop_old_keys(parts, resealed)
+    return ReencryptReport(moved, texts, failed, dropped, kept)
 
 
 def _ids_after(parts: StoreParts, active: str, after: str) -> list[str]:
@@ -121,7 +152,7 @@ def _ids_after(parts: StoreParts, active: str, after: str) -> list[str]:
 
 def _move(store: ImageStore, image_id: str) -> bool:
     """Write a new version of the image with the same content; return whether one was needed."""
-    while True:
+    for _ in range(MOVE_ATTEMPTS):
         row = store.parts.row(image_id)
         if row is None:
             raise ImageNotFound(image_id)
@@ -137,6 +168,7 @@ def _move(store: ImageStore, image_id: str) -> bool:
                 raise
             continue  # the image was replaced or deleted, and its blob removed, before it could be read
         return True
+    raise StorageError("the image is updated faster than it can be encrypted again", name=image_id)
 
 
 def _reseal(store: ImageStore, row: ImageRow) -> None:
@@ -150,22 +182,51 @@ def _reseal(store: ImageStore, row: ImageRow) -> None:
         work.update(row.id, image, sealed.details.extra, expected_token=row.token)
 
 
-def _drop_old_keys(parts: StoreParts) -> list[str]:
+def _drop_old_keys(parts: StoreParts, resealed: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """Drop the store keys that nothing needs; return them, and the reason for each older one that stays."""
     keyring = parts.keyring.latest()
-    active = keyring.store_keys[keyring.active]
-    if parts.now() - active.created_at < RETIREMENT:
-        return []
-    image = parts.models.image
-    with connected(parts.database):
-        needed = {row.store_key_id for row in image.select(image.store_key_id).distinct()}
-    unused = [key_id for key_id in keyring.store_keys if key_id != keyring.active and key_id not in needed]
+    if is_implausible(keyring.store_keys[keyring.active].created_at, now=parts.now()):
+        # The clock was ahead. Writes under an older key may have begun just now, so the time counts from here.
+        keyring = parts.keyring.change(lambda current: current.with_active_since(parts.now()))
+    kept = {key_id: _reason_to_keep(parts, keyring, key_id, resealed) for key_id in keyring.store_keys}
+    unused = [key_id for key_id, reason in kept.items() if reason is None]
     if unused:
-        _change_keyring(parts, lambda current: current.without_store_keys(unused))
-    return unused
+        purpose = parts.models.text_purpose
+        with connected(parts.database), parts.database.atomic():
+            purpose.delete().where(purpose.store_key_id.in_(unused)).execute()
+        try:
+            parts.keyring.change(lambda current: current.without_store_keys(unused))
+        except KeyringError as error:  # somebody began to use one of them just now
+            kept |= dict.fromkeys(unused, str(error))
+            unused = []
+    return unused, {key_id: reason for key_id, reason in kept.items() if reason and key_id != keyring.active}
 
 
-def _change_keyring(parts: StoreParts, change: Callable[[Keyring], Keyring]) -> Keyring:
-    with keyring_lock(parts.config):
-        keyring = change(load_keyring(parts.config, parts.blobs))
-        write_keyring(parts.config, parts.blobs, keyring, read_master_key(parts.config))
-        return keyring
+def _reason_to_keep(
+    parts: StoreParts, keyring: Keyring, key_id: str, resealed: Collection[str]
+) -> str | None:
+    """Return why the store key has to stay, in words, or ``None`` if nothing needs it."""
+    active = keyring.store_keys[keyring.active]
+    image, purpose = parts.models.image, parts.models.text_purpose
+    with connected(parts.database):
+        images = image.select().where(image.store_key_id == key_id).count()
+        texts = sorted(
+            row.purpose for row in purpose.select(purpose.purpose).where(purpose.store_key_id == key_id)
+        )
+    others = [text for text in texts if text not in resealed]
+    if key_id == keyring.active:
+        return "it is the active one"
+    if images:
+        return f"{images} images are under it"
+    if key_id in keyring.held:
+        return "it came back from a copy of the keyring: `rebuild --merge` looks whether a blob needs it"
+    if others == [UNKNOWN_TEXTS]:
+        return "release 0.1 may have sealed texts under it: if no other program did, `re-encrypt --no-other-texts` drops it"
+    if others:
+        return f"texts of other programs may be under it ({', '.join(others)}): they have to seal them again"
+    if parts.now() - active.created_at < RETIREMENT:
+        until = datetime.fromtimestamp((active.created_at + RETIREMENT) / 1000, UTC)
+        return (
+            f"writes that began under it may still be going on: `re-encrypt` after {until:%H:%M} UTC drops it"
+        )
+    return None

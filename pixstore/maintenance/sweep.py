@@ -1,8 +1,12 @@
 """
-Removing what interrupted writes left behind: orphaned blobs and unfinished files. Imports ``store``.
+Removing what interrupted writes left behind: orphaned blobs and unfinished files. Imports ``store``, ``sealed_blobs``.
 
 An orphan is a blob that neither a record nor the list of dead blobs names. A young one may belong to an upload that is
-still going on, so only those older than ``orphan_grace`` go.
+still going on, so only those older than ``orphan_grace`` go. One that holds an image whose own blob is gone or damaged stays:
+``check`` can mend the image with it.
+
+A deleted image is noted beside the blobs, so that a rebuild does not bring it back. Once none of its blobs can be there any
+more, the note goes too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,9 +15,11 @@ from typing import NamedTuple
 from peewee import chunked
 
 from pixstore.database import connected
-from pixstore.errors import PixstoreError
+from pixstore.errors import KeyringError, PixstoreError
 from pixstore.maintenance import Progress, no_progress
+from pixstore.maintenance.sealed_blobs import open_sealed, read_header, unseal_image
 from pixstore.parts import StoreParts
+from pixstore.plausible_times import is_implausible
 from pixstore.store import ImageStore
 
 BATCH = 500
@@ -25,16 +31,23 @@ class TooManyOrphans(PixstoreError):
 
 
 class SweepReport(NamedTuple):
-    """How many orphaned blobs and unfinished files were removed."""
+    """How many orphaned blobs and unfinished files were removed, and the orphans that a repair may need."""
 
     orphans: int
     unfinished: int
+    kept: list[str]
 
 
 class Orphans(NamedTuple):
-    """The blobs that are old enough to go and have no record, and of how many blobs of that age."""
+    """
+    The blobs that are old enough to go and have no record, of how many blobs of that age, and of how many in all.
+
+    *young* are those without a record that are not old enough; of those, *ahead* are said to have been put in the future.
+    """
 
     blob_ids: list[str]
+    young: list[str]
+    ahead: list[str]
     old_blobs: int
     all_blobs: int
 
@@ -51,21 +64,66 @@ def sweep(store: ImageStore, *, force: bool = False, progress: Progress = no_pro
     orphans = find_orphans(parts)
     if not force:
         refuse_mass_removal(parts, orphans)
+    kept = []
     for done, blob_id in enumerate(orphans.blob_ids, start=1):
-        parts.blobs.delete(blob_id)
+        if may_mend_an_image(parts, blob_id):
+            kept.append(blob_id)
+        else:
+            parts.blobs.delete(blob_id)
         progress(done, len(orphans.blob_ids))
-    unfinished = parts.blobs.discard_unfinished(before=_oldest_kept(parts))
-    return SweepReport(len(orphans.blob_ids), unfinished)
+    for (
+        blob_id
+    ) in orphans.ahead:  # nobody can tell which clock was wrong: they may be young, so they wait from now on
+        parts.blobs.touch(blob_id)
+    unfinished = parts.blobs.discard_unfinished(before=parts.now() - parts.config.orphan_grace)
+    _forget_buried(parts, [*kept, *orphans.young])
+    return SweepReport(len(orphans.blob_ids) - len(kept), unfinished, kept)
 
 
 def find_orphans(parts: StoreParts) -> Orphans:
     """Look at every blob there is."""
-    before, old, every = _oldest_kept(parts), [], 0
+    old, young, ahead = list[str](), list[str](), list[str]()
     for blob in parts.blobs.blobs():
-        every += 1
-        if blob.put_at <= before:
-            old.append(blob.blob_id)
-    return Orphans(list(unnamed(parts, old)), len(old), every)
+        is_old = parts.now() - blob.put_at >= parts.config.orphan_grace
+        (old if is_old else young).append(blob.blob_id)
+        if is_implausible(blob.put_at, now=parts.now()):
+            ahead.append(blob.blob_id)
+    of_old, of_young = list(unnamed(parts, old)), list(unnamed(parts, young))
+    return Orphans(of_old, of_young, sorted({*ahead} & {*of_young}), len(old), len(old) + len(young))
+
+
+def may_mend_an_image(parts: StoreParts, blob_id: str) -> bool:
+    """Tell whether the orphan holds an image whose record or own blob is not sound; or may do, as nobody can open it now."""
+    try:
+        image_id = open_sealed(parts.blobs, blob_id, parts.keyring.latest()).header.head.image_id
+    except KeyringError:
+        return True  # its store key is not known here: that may be mended, a removed blob may not
+    except PixstoreError:
+        return False
+    try:
+        row = parts.row(image_id)
+        if row is not None:
+            unseal_image(parts.blobs, open_sealed(parts.blobs, row.blob_id, parts.keyring.latest()))
+    except PixstoreError:
+        return True
+    return False
+
+
+def _forget_buried(parts: StoreParts, unnamed_blobs: list[str]) -> None:
+    """Remove the notes on deleted images of which no blob can be there any more."""
+    if parts.reaper.has_work():
+        return
+    still_there = set()
+    for blob_id in unnamed_blobs:
+        try:
+            still_there.add(read_header(parts.blobs, blob_id)[0].head.image_id)
+        except PixstoreError:
+            continue
+    notes = list(parts.blobs.buried())
+    grace, now = parts.config.orphan_grace, parts.now()
+    old = {note.image_id for note in notes if now - note.buried_at >= grace}
+    parts.blobs.forget_buried(sorted(old - still_there))
+    parts.blobs.bury([note.image_id for note in notes if is_implausible(note.buried_at, now=now)])
 
 
 def unnamed(parts: StoreParts, blob_ids: Iterable[str]) -> Iterator[str]:
@@ -95,7 +153,3 @@ def refuse_mass_removal(parts: StoreParts, orphans: Orphans) -> None:
             "Is this the right database? If it was lost, rebuild it; if it is the right one and its images are younger "
             "than that, sweep again later; if the blobs are really to go, sweep with force"
         )
-
-
-def _oldest_kept(parts: StoreParts) -> int:
-    return parts.now() - parts.config.orphan_grace

@@ -4,8 +4,10 @@ from contextlib import closing
 
 import pytest
 
+from pixstore.errors import StorageFull
 from pixstore.gallery import accounts
 from pixstore.maintenance.rebuild import DatabaseInUse, rebuild
+from pixstore.reaper import Reaper
 from pixstore.store import ImageStore
 from tests import stored
 from tests.gallery_client import PASSWORD, GalleryClient
@@ -83,6 +85,41 @@ def test_tokens_are_newer_than_any_before(config, now, filled):
         rebuild(store)
 
         assert store.record(filled[0]).token > before
+
+
+def test_a_deleted_image_stays_deleted(config, now, filled, monkeypatch):
+    """An image whose deletion was confirmed does not come back, though its blob was still waiting to be removed."""
+    monkeypatch.setattr(Reaper, "wake", lambda _: None)
+    monkeypatch.setattr(Reaper, "reap", lambda _: 0)
+    with closing(ImageStore.open(config, now=now)) as store:
+        store.delete(filled[0])
+        assert len(stored.blob_ids(store)) == 2
+    stored.lose_database(config)
+
+    with closing(ImageStore.open(config, now=now)) as store:
+        report = rebuild(store)
+
+        assert ([image.image_id for image in report.images], report.deleted) == (filled[1:], 1)
+        assert not store.exists(filled[0])
+
+
+def test_a_deletion_that_was_not_confirmed_may_come_back(config, now, filled, monkeypatch):
+    """If the note on a deletion cannot be written, the caller is told so, and can delete again after a rebuild."""
+    with closing(ImageStore.open(config, now=now)) as store:
+        monkeypatch.setattr(store.parts.blobs, "bury", _no_room)
+        with pytest.raises(StorageFull):
+            store.delete(filled[0])
+    stored.lose_database(config)
+
+    with closing(ImageStore.open(config, now=now)) as store:
+        rebuild(store)
+        store.delete(filled[1])
+
+        assert not store.exists(filled[1])
+
+
+def _no_room(_image_ids):
+    raise StorageFull("the deletion of an image could not be noted: No space left on device")
 
 
 def test_an_interrupted_rebuild_goes_on(config, now, filled):

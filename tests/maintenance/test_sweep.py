@@ -1,10 +1,14 @@
 """`sweep`: remove what interrupted uploads left behind, and nothing else."""
 
 import os
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from pixstore.maintenance.check import check
 from pixstore.maintenance.sweep import TooManyOrphans, sweep
+from pixstore.store import ImageStore
 from tests import stored
 from tests.gallery_fixtures import command_line
 from tests.images import jpeg, png
@@ -76,6 +80,87 @@ def test_unfinished_files_go_once_they_are_old(store, now):
 
     assert (young.unfinished, old.unfinished) == (0, 1)
     assert not unfinished.exists()
+
+
+def test_a_blob_from_the_future_waits_from_now_on(store, now):
+    """
+    An orphan that is dated far ahead is not removed at once, nor only when that time comes.
+
+    Either clock may have been the wrong one, so it may belong to an upload that is going on.
+    """
+    store.save(png())
+    store.parts.blobs.put("ab" * 16, [b"left by a crash"])
+    now.time = stored.time_of_disk(store)
+    far = now.time / 1000 + 300 * 24 * 3600
+    os.utime(stored.file_of_blob(store, "ab" * 16), (far, far))
+
+    assert sweep(store).orphans == 0
+    now.forward(DAY // 2)
+    assert sweep(store).orphans == 0
+    now.forward(DAY)
+    assert sweep(store).orphans == 1
+
+
+def test_an_orphan_that_can_mend_an_image_stays(store, now, monkeypatch):
+    """An earlier version that a crash left stays while the current one is damaged: `check --repair` brings it back."""
+    monkeypatch.setattr(store.parts.reaper, "wake", lambda: None)
+    image_id = store.save(png()).id
+    earlier = stored.blob_file(store, image_id).name
+    store.update(image_id, jpeg())
+    with store.connected():
+        store.parts.models.dead_blob.delete().execute()  # as if the note on the earlier blob were lost
+    stored.flip_last_bit(stored.blob_file(store, image_id))
+    _grow_old(store, now)
+
+    assert sweep(store) == (0, 0, [earlier])
+    check(store, deep=True, repair=True)
+    assert [finding.kind for finding in check(store, deep=True).findings] == ["orphan"]  # the damaged blob
+    assert store.load(image_id) == png()
+
+
+def test_an_orphan_of_an_image_without_record_stays_until_it_is_known_to_be_deleted(store, now):
+    """A blob whose row is damaged beyond reading is kept as long as it holds the only version of its image."""
+    kept, other = store.save(png()).id, store.save(jpeg()).id
+    blob = stored.row(store, kept).blob_id
+    stored.change_row(store, kept, blob_id="cd" * 16)
+    _grow_old(store, now)
+
+    assert sweep(store) == (0, 0, [blob])
+    assert check(store, repair=True).is_clean
+    assert [store.load(image_id) for image_id in (kept, other)] == [png(), jpeg()]
+
+
+def test_an_orphan_under_an_unknown_store_key_stays(store, config, now, tmp_path):
+    """A blob that cannot be opened because its store key is missing may be an image: the key may come back."""
+    store.save(png())
+    with closing(ImageStore.open(replace(config, data_dir=tmp_path / "other"), now=now)) as another:
+        foreign = stored.blob_file(another, another.save(jpeg()).id)
+        target = stored.file_of_blob(store, foreign.name)
+        target.parent.mkdir(exist_ok=True)
+        foreign.rename(target)
+    _grow_old(store, now)
+
+    assert sweep(store) == (0, 0, [target.name])
+
+
+def test_notes_on_deleted_images_go_with_their_blobs(store, now):
+    """The note that keeps a rebuild from bringing an image back stays as long as a blob of it might, and no longer."""
+    store.save(png())
+    deleted = store.save(jpeg()).id
+    store.delete(deleted)
+    store.parts.reaper.drain()
+    now.time = stored.time_of_disk(store)
+
+    sweep(store)
+    assert [note.image_id for note in store.parts.blobs.buried()] == [deleted]
+    now.forward(2 * DAY)
+    sweep(store)
+    assert list(store.parts.blobs.buried()) == []
+
+
+def _grow_old(store, now):
+    now.time = stored.time_of_disk(store)
+    now.forward(2 * DAY)
 
 
 def test_force_removes_what_a_sweep_would_ask_about(store, now):

@@ -69,7 +69,7 @@ def test_odd_forms_find_trust(faulty):
     """A gallery that trusts JSON, or writes words into pages without escaping, does not pass the test of odd forms."""
     outcome = Outcome()
 
-    hostile_forms.assault(faulty, outcome, every=41)
+    hostile_forms.assault(faulty, outcome, every=23)
 
     assert any(anomaly.startswith("JSON") and "status 500" in anomaly for anomaly in outcome.anomalies)
     assert any("active in the page" in anomaly for anomaly in outcome.anomalies)

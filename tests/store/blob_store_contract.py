@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pixstore.errors import BlobNotFound, StorageError
+from pixstore.errors import BlobNotFound, InvalidId, StorageError
 from pixstore.ids import new_blob_id
 
 NAME = "0a" * 16
 OTHER = "b1" * 16
+IMAGE, OTHER_IMAGE = "team:abcdefgh", "ijklmnop"
+COPY, OTHER_COPY = "0000000001-0123456789abcdef.json", "0000000002-0123456789abcdef.json"
 
 
 def _content(blobs, name):
@@ -56,7 +58,7 @@ class BlobStoreContract:
     )
     def test_only_blob_ids_are_names(self, blobs, name):
         """No other name ever meets a path."""
-        for call in (blobs.open, blobs.delete, lambda name: blobs.put(name, [b"x"])):
+        for call in (blobs.open, blobs.delete, blobs.touch, lambda name: blobs.put(name, [b"x"])):
             with pytest.raises(StorageError, match="not the name of a blob"):
                 call(name)
 
@@ -69,6 +71,18 @@ class BlobStoreContract:
 
         assert error.value.name == NAME
         assert _content(blobs, NAME) == b"first"
+
+    def test_touching(self, blobs):
+        """A blob that is touched counts as put now; one that is not there stays away."""
+        before = time.time_ns() // 1_000_000
+        blobs.put(NAME, [b"blob"])
+
+        blobs.touch(NAME)
+        blobs.touch(OTHER)
+
+        (info,) = blobs.blobs()
+        assert info.blob_id == NAME
+        assert before - 2000 <= info.put_at <= time.time_ns() // 1_000_000 + 2000
 
     def test_opening_what_is_not_there(self, blobs):
         """A missing blob is an error of its own that names it."""
@@ -130,13 +144,15 @@ class BlobStoreContract:
     def test_another_handle_sees_the_same(self, blobs, reopened):
         """What one process puts, another one opens, lists and deletes."""
         blobs.put(NAME, [b"blob"])
-        blobs.put_keyring(b"{}")
+        blobs.put_copy(COPY, b"{}")
+        blobs.bury([IMAGE])
 
         other = reopened()
 
         assert _content(other, NAME) == b"blob"
         assert [info.blob_id for info in other.blobs()] == [NAME]
-        assert other.get_keyring() == b"{}"
+        assert other.copies() == {COPY: b"{}"}
+        assert [note.image_id for note in other.buried()] == [IMAGE]
         assert other.delete(NAME)
         with pytest.raises(BlobNotFound):
             blobs.open(NAME)
@@ -154,24 +170,49 @@ class BlobStoreContract:
             assert all(pool.map(work, range(100)))
         assert list(blobs.blobs()) == []
 
-    def test_keyring(self, blobs):
-        """The copy of the keyring is kept, replaced, and is no blob."""
-        assert blobs.get_keyring() is None
+    def test_copies_of_the_keyring(self, blobs):
+        """Each is kept under its name until it is removed, and none is a blob."""
+        assert blobs.copies() == {}
 
-        blobs.put_keyring(b"first")
-        blobs.put_keyring(b"second")
+        blobs.put_copy(COPY, b"first")
+        blobs.put_copy(COPY, b"first")
+        blobs.put_copy(OTHER_COPY, b"second")
+        assert blobs.copies() == {COPY: b"first", OTHER_COPY: b"second"}
 
-        assert blobs.get_keyring() == b"second"
+        blobs.remove_copy(COPY)
+        blobs.remove_copy(COPY)
+        assert blobs.copies() == {OTHER_COPY: b"second"}
         assert list(blobs.blobs()) == []
 
-    def test_keyring_of_many_threads(self, blobs):
-        """Of several copies put at the same time one stays, whole."""
-        documents = [str(number).encode() * 5000 for number in range(8)]
+    def test_copies_of_many_threads(self, blobs):
+        """Copies put at the same time are all there, whole."""
+        documents = {f"{number:010}-{number:016x}.json": str(number).encode() * 5000 for number in range(8)}
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(blobs.put_keyring, documents * 5))
+            list(pool.map(lambda entry: blobs.put_copy(*entry), list(documents.items()) * 5))
 
-        assert blobs.get_keyring() in documents
+        assert blobs.copies() == documents
+
+    def test_deleted_images_are_noted(self, blobs):
+        """A note on a deleted image stays, with the time it was made, until it is forgotten."""
+        before = time.time_ns() // 1_000_000
+        blobs.bury([IMAGE, OTHER_IMAGE])
+        blobs.bury([IMAGE])
+
+        notes = {note.image_id: note.buried_at for note in blobs.buried()}
+        assert notes.keys() == {IMAGE, OTHER_IMAGE}
+        assert all(before - 2000 <= at <= time.time_ns() // 1_000_000 + 2000 for at in notes.values())
+
+        blobs.forget_buried([IMAGE, IMAGE])
+        assert [note.image_id for note in blobs.buried()] == [OTHER_IMAGE]
+        assert list(blobs.blobs()) == []
+
+    def test_a_note_needs_the_id_of_an_image(self, blobs):
+        """What is no image id is refused, and nothing is written."""
+        with pytest.raises(InvalidId):
+            blobs.bury(["../../etc/passwd"])
+
+        assert list(blobs.buried()) == []
 
     def test_nothing_unfinished_after_finished_puts(self, blobs):
         """What was put whole is never discarded, however old."""

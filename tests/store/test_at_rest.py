@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pixstore.errors import KeyringError
-from pixstore.keyring_files import read_master_key
+from pixstore.master_key import master_keys
 from pixstore.store import ImageStore
 from tests import images
 
@@ -113,7 +113,7 @@ def test_the_search_finds_what_is_there(config, now):
     """The same search finds the one key that does lie in the data directory: the master key of a first start."""
     ImageStore.open(config, now=now).close()
 
-    found = _found(config.data_dir, _forms(read_master_key(config)))
+    found = _found(config.data_dir, _forms(master_keys(config)[0]))
 
     assert {name for name, _ in found} == {"master.key"}
 

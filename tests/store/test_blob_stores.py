@@ -11,7 +11,7 @@ from pixstore.blobs.local import LocalBlobs
 from pixstore.blobs.memory import MemoryBlobs
 from pixstore.errors import BlobNotFound, StorageError, StorageFull
 from pixstore.ids import new_blob_id
-from tests.store.blob_store_contract import NAME, BlobStoreContract
+from tests.store.blob_store_contract import COPY, IMAGE, NAME, BlobStoreContract
 
 
 class TestMemoryBlobs(BlobStoreContract):
@@ -52,7 +52,8 @@ class TestLocalBlobs(BlobStoreContract):
         previous = os.umask(0)
         try:
             blobs.put(NAME, [b"blob"])
-            blobs.put_keyring(b"{}")
+            blobs.put_copy(COPY, b"{}")
+            blobs.bury([IMAGE])
         finally:
             os.umask(previous)
 
@@ -135,12 +136,33 @@ class TestLocalBlobs(BlobStoreContract):
         with pytest.raises(StorageError, match=r"the image directory .*file/blobs could not be made"):
             LocalBlobs(tmp_path / "file" / "blobs")
 
+    @pytest.mark.parametrize("name", ["../key.json", "a/b.json", "note.txt", ""])
+    def test_a_copy_has_a_plain_name(self, blobs, name):
+        """A name that leads out of the directory of the copies is refused."""
+        with pytest.raises(StorageError, match="not the name of a copy"):
+            blobs.put_copy(name, b"{}")
+
+    def test_the_copy_of_the_first_release(self, blobs, root):
+        """The copy that release 0.1 kept in another place is listed, and can be removed."""
+        (root / "keyring.json").write_bytes(b"{}")
+
+        assert blobs.copies() == {"keyring.json": b"{}"}
+        blobs.remove_copy("keyring.json")
+        assert blobs.copies() == {}
+
+    def test_for_reading_only_nothing_is_made(self, tmp_path):
+        """Opened for reading, a directory that is not there is empty, and stays away."""
+        blobs = LocalBlobs(tmp_path / "none", read_only=True)
+
+        assert (list(blobs.blobs()), blobs.copies(), list(blobs.buried())) == ([], {}, [])
+        assert not (tmp_path / "none").exists()
+
     def test_a_copy_of_the_keyring_that_cannot_be_read(self, blobs, root):
         """It is an error, and not taken for a missing copy, which might be written over."""
         (root / "keyring.json").mkdir()
 
         with pytest.raises(StorageError, match="copy of the keyring could not be read: Is a directory"):
-            blobs.get_keyring()
+            blobs.copies()
 
     def test_a_file_of_another_length_is_not_taken_for_a_blob(self, blobs, monkeypatch):
         """Where the disk says that it wrote more than it did, the put fails."""

@@ -1,5 +1,8 @@
 """Damage on the disk or in the database is noticed and named, is never shown, and harms no other image."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from pixstore.answers import Question
@@ -112,13 +115,13 @@ _JUNK = (None, -1, "junk", b"\xff", 2**62)
 @pytest.mark.parametrize(
     "column", ("token", "wrapped_key", "iv", "tag", "payload_offset", "payload_size", "store_key_id")
 )
-def test_a_damaged_row_is_answered_and_takes_no_other_with_it(store, column):
+def test_a_damaged_row_is_answered_and_takes_no_other_with_it(store, config, column):
     """Whatever stands in a column of a damaged row, the endpoint answers with a state, and serves the next image."""
     damaged, sound = store.save(images.png()), store.save(images.png())
     for junk in _JUNK:
-        with store.connected():
+        with closing(sqlite3.connect(config.sqlite_path)) as database, database:  # checks no foreign keys
             sql = f'UPDATE OR IGNORE image SET "{column}" = ? WHERE id = ?'
-            store.database.execute_sql(sql, (junk, damaged.id))
+            database.execute(sql, (junk, damaged.id))
         questions = [Question(record.id, record.stateless_proof) for record in (damaged, sound)]
 
         answers = [answer.to_bytes() for answer in store.answers(questions)]

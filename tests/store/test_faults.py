@@ -159,25 +159,6 @@ def test_a_damaged_row_takes_no_other_image_with_it(store, saved):
     assert label_of(store.load(saved[0])) == "image 0"
 
 
-def test_a_missing_keyring_is_restored_from_its_copy(store, saved, config):
-    """A missing keyring is restored from its copy beside the blobs; if both are missing, the store does not open."""
-    store.close()
-    config.keyring_path.unlink()
-    with closing(ImageStore.open(config)) as again:
-        assert _others_are_there(again, saved)
-
-    copy = config.blobs_path / "keyring.json"
-    document = copy.read_bytes()
-    copy.unlink()
-    config.keyring_path.unlink()
-    with pytest.raises(KeyringError, match="restore one of them from a backup"):
-        ImageStore.open(config)
-
-    copy.write_bytes(document)
-    with closing(ImageStore.open(config)) as again:
-        assert _others_are_there(again, saved)
-
-
 def test_the_wrong_master_key_opens_nothing_and_changes_nothing(store, saved, config):
     """A store with the wrong master key does not open and changes nothing; with the right one everything is there."""
     store.close()

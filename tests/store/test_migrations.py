@@ -36,7 +36,9 @@ def test_migrations_make_what_the_models_say(database, tmp_path):
     """A migrated database and one made from the models are the same to the letter."""
     made = peewee.SqliteDatabase(tmp_path / "made.sqlite")
     models = StoreModels(made)
-    made.create_tables([models.image, models.dead_blob, models.hold])
+    made.create_tables(
+        [models.store_key, models.keyring, models.text_purpose, models.image, models.dead_blob, models.hold]
+    )
 
     assert _schema(database) == _schema(made)
     made.close()

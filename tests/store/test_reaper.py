@@ -6,7 +6,7 @@ import pytest
 
 from pixstore import reaper
 from pixstore.errors import StorageError
-from pixstore.reaper import Reaper
+from pixstore.reaper import HOLD_LENGTH, Reaper
 from pixstore.store import ImageStore
 from tests import images
 from tests.eventually import eventually
@@ -112,6 +112,33 @@ def test_what_cannot_be_removed_is_tried_again(store, monkeypatch, caplog):
     assert stuck in caplog.text
     monkeypatch.setattr(store.parts.blobs, "delete", delete)
     assert (store.parts.reaper.reap(), _dead(store), _blobs(store)) == (1, 0, 0)
+
+
+def test_held_blobs_are_removed_when_the_hold_ends(store, now, monkeypatch):
+    """A backup that holds removals back delays them, and nobody has to ask for them again; nor if it was killed."""
+    monkeypatch.setattr(reaper, "RETRY_INTERVAL", 0.05)
+    hold = store.parts.models.hold
+    for ends in (lambda: hold.delete().execute(), lambda: now.forward(HOLD_LENGTH)):
+        with store.connected():
+            hold.insert(name="backup", until=now() + HOLD_LENGTH).on_conflict_replace().execute()
+        store.delete(store.save(images.png()).id)
+        store.parts.reaper.drain()
+        assert (_blobs(store), _dead(store)) == (1, 1)
+
+        with store.connected():
+            ends()
+
+        eventually(lambda: (_blobs(store), _dead(store)) == (0, 0))
+
+
+def test_a_hold_of_a_clock_that_was_wrong_holds_nothing(store, now):
+    """A hold that ends implausibly late was written by a clock that ran ahead: nothing waits for it."""
+    with store.connected():
+        store.parts.models.hold.insert(name="backup", until=now() + 1000 * HOLD_LENGTH).execute()
+
+    store.delete(store.save(images.png()).id)
+
+    eventually(lambda: (_blobs(store), _dead(store)) == (0, 0))
 
 
 def test_two_may_reap_at_the_same_time(config, now, monkeypatch):

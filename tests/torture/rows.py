@@ -227,7 +227,7 @@ ROWS = [
         {"every": 2, "words": os.fspath(ODD_WORDS) if ODD_WORDS.is_file() else None},
         {},
         ("trusting_json", "raw_pages"),
-        {"every": 41},
+        {"every": 11},
         20,
     ),
     Row(

@@ -25,12 +25,11 @@ def _faults(environ=None, **options):
 
 
 def test_without_any_setting_everything_lies_in_one_directory():
-    """The data directory alone says where images, records and keyring are."""
+    """The data directory alone says where images and records are."""
     config = Config(data_dir=Path("/srv/pictures"))
 
     assert config.blobs_path == Path("/srv/pictures/blobs")
     assert config.sqlite_path == Path("/srv/pictures/pixstore.sqlite")
-    assert config.keyring_path == Path("/srv/pictures/keyring.json")
 
 
 def test_defaults_are_the_documented_ones():

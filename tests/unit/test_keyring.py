@@ -26,6 +26,7 @@ def _keyring():
 
 
 def _opened(entry=GOOD, **arguments):
+    arguments["may_be_unsealed"] = entry.get("may_be_unsealed", False)
     return Keyring.from_json(entry["document"].encode(), bytes.fromhex(entry["master_key"]), **arguments)
 
 
@@ -48,6 +49,11 @@ def test_document_opens(entry):
         for key in keyring.store_keys.values()
     ]
     assert (keyring.active, keys) == (entry["active"], entry["store_keys"])
+    assert (keyring.generation, keyring.dropped, keyring.held) == (
+        entry["generation"],
+        frozenset(entry["dropped"]),
+        frozenset(entry["held"]),
+    )
     assert keyring.service_secret.hex() == entry["service_secret"]
     assert keyring.service_secret_created_at == entry["service_secret_created_at"]
 
@@ -91,7 +97,7 @@ def test_another_master_key_is_told_from_damage(keyring):
     """The two things that a person can do about it are different, so the messages are."""
     with pytest.raises(KeyringError, match="the key of another store"):
         Keyring.from_json(keyring.to_json(MASTER_KEY), bytes(32))
-    with pytest.raises(KeyringError, match=r"restore keyring\.json from a backup"):
+    with pytest.raises(KeyringError, match="the keyring is damaged"):
         Keyring.from_json(keyring.to_json(MASTER_KEY)[:-10], MASTER_KEY)
 
 

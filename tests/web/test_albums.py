@@ -190,14 +190,14 @@ def test_default_album_cannot_be_deleted(anna, gallery, user):
 def test_picture_added_during_the_deletion_is_not_lost(gallery, user, walks, add_pictures, monkeypatch):
     """A picture that arrives between question and commit stops the deletion of an album with its pictures."""
     add_pictures("anna", album=walks)
-    existing = albums._existing
+    existing = albums.existing_images
 
     def with_an_arrival(gallery, image_ids):
         found = existing(gallery, image_ids)
         pictures.add_picture(gallery, user, walks, jpeg(seed=9), file_name="late.jpg")
         return found
 
-    monkeypatch.setattr(albums, "_existing", with_an_arrival)
+    monkeypatch.setattr(albums, "existing_images", with_an_arrival)
 
     with pytest.raises(InvalidInput):
         albums.delete_album(gallery, user, walks, with_pictures=True)

@@ -71,12 +71,13 @@ def test_commands_print_no_link(tmp_path):
         ({}, "http://127.0.0.1:8000/"),
         ({"HOST": "0.0.0.0", "PORT": "81"}, "http://0.0.0.0:81/"),
         ({"HOST": "::1"}, "http://[::1]:8000/"),
+        ({"SCRIPT_NAME": "/photos"}, "http://127.0.0.1:8000/photos/"),
         ({"HOST": "", "PORT": ""}, "http://127.0.0.1:8000/"),
     ),
     ids=str,
 )
 def test_link_names_where_the_server_listens(tmp_path, environment, expected):
-    """The link follows HOST and PORT, as the server does."""
+    """The link follows HOST, PORT and SCRIPT_NAME, as the server does."""
     out = run("import app; app.create_app()", PIXSTORE_DATA_DIR=str(tmp_path / "data"), **environment)
 
     assert out.startswith(f"Set up: {expected}setup/")

@@ -61,7 +61,7 @@ def test_login_leads_back(app, gallery, stranger, target):
 )
 def test_login_leads_nowhere_else(target):
     """A login leads only to a path of this site."""
-    assert own_path(target) is None
+    assert own_path(target, root="") is None
 
 
 def test_logout_by_link_does_nothing(anna):

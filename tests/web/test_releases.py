@@ -1,9 +1,6 @@
 """A store that an earlier release left on disk: the present code opens it, with everything that was in it."""
 
 import hashlib
-import json
-import tarfile
-from pathlib import Path
 
 import pytest
 
@@ -14,16 +11,13 @@ from pixstore.gallery.scopes import Scope
 from pixstore.maintenance.check import check
 from tests.gallery_client import GalleryClient
 from tests.gallery_fixtures import command_line
+from tests.releases import ARCHIVES, unpack
 
-RELEASES = sorted(Path(__file__).parents[1].joinpath("releases").glob("*.tar.gz"))
 
-
-@pytest.fixture(name="left", params=RELEASES, ids=lambda path: path.name.removesuffix(".tar.gz"))
+@pytest.fixture(name="left", params=ARCHIVES, ids=lambda path: path.name.removesuffix(".tar.gz"))
 def _left(request, tmp_path):
     """Return the directory that a release left, and what is in it."""
-    with tarfile.open(request.param) as archive:
-        archive.extractall(tmp_path, filter="data")
-    return tmp_path, json.loads((tmp_path / "told.json").read_text())
+    return tmp_path, unpack(request.param, tmp_path)
 
 
 @pytest.fixture(name="app")

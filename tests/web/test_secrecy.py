@@ -71,7 +71,7 @@ def test_titles_are_not_in_the_database(filled, gallery, config):
 def test_titles_open_in_their_own_row_only(filled, gallery):
     """A title that is moved to another row, or from an album to a picture, does not open."""
     first, second = gallery.models.picture.select()
-    first.title_sealed, second.title_sealed = second.title_sealed, first.title_sealed
+    first.description_sealed, second.description_sealed = second.description_sealed, first.description_sealed
     first.save()
     second.save()
     filled.app.config["PROPAGATE_EXCEPTIONS"] = False

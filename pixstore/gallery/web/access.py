@@ -9,7 +9,7 @@ body is known before the form is parsed.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from flask import Flask, current_app, g, jsonify, redirect, request, session, url_for
 from htmx_flask import make_response
@@ -96,10 +96,10 @@ def current_user() -> User:
     return user
 
 
-def log_in(user: User) -> None:
-    """Begin a login under a new session id; whatever the browser had before counts no more."""
+def log_in(session_id: str) -> None:
+    """Let this browser go on under *session_id*, a new one; whatever it had before counts no more."""
     end_login()
-    session[_SESSION_ID] = sessions.start(get_gallery(), user)
+    session[_SESSION_ID] = session_id
     session.permanent = True
 
 
@@ -117,13 +117,24 @@ def current_session_id() -> str:
     return session_id
 
 
-def own_path(target: str | None) -> str | None:
-    """Return *target* if it is a path of this site, else ``None``: a login must not lead anywhere else."""
+def way_back(target: str | None) -> str | None:
+    """Return *target* if it is a path of this application, as the browser writes it; else ``None``."""
+    return own_path(target, root=request.script_root)
+
+
+def own_path(target: str | None, *, root: str) -> str | None:
+    """
+    Return *target* if it is a path below *root*, else ``None``: a login must not lead anywhere else.
+
+    *root* is the prefix below which a proxy has put this application, or empty.
+    """
     if not target or not target.isprintable() or "\\" in target:
         return None
     parts = _split(target)
-    is_own = not parts.scheme and not parts.netloc and target.startswith("/") and not target.startswith("//")
-    return target if is_own else None
+    # Browsers take these for steps up, also where they are written with %2e.
+    climbs = any(unquote(step) in {".", ".."} for step in parts.path.split("/"))
+    is_below = target.startswith(f"{root}/") and not target.startswith("//")
+    return target if is_below and not climbs and not parts.scheme and not parts.netloc else None
 
 
 def _split(url: str) -> SplitResult:
@@ -199,7 +210,9 @@ def _to_login(rule: AccessRule) -> Response:
         return make_response(jsonify(error="Please log in."), 401)
     if htmx():
         parts = _split(htmx().current_url or "")
-        came_from = own_path(f"{parts.path}?{parts.query}".rstrip("?"))
+        came_from = way_back(f"{parts.path}?{parts.query}".rstrip("?"))
         return make_response("", 401, redirect=url_for("login.show", next=came_from))
-    came_from = own_path(request.full_path.rstrip("?")) if request.method == "GET" else None
-    return redirect(url_for("login.show", next=came_from if came_from != "/" else None), 303)
+    here = request.script_root + request.full_path.rstrip("?")
+    came_from = way_back(here) if request.method == "GET" else None
+    is_start = came_from == url_for("pictures.index")
+    return redirect(url_for("login.show", next=None if is_start else came_from), 303)

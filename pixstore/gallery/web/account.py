@@ -1,15 +1,23 @@
-"""The own account: password, logins, and what this browser keeps."""
+"""The own account: password, logins, a copy of all pictures, and what this browser keeps."""
 
-from flask import Blueprint, request, url_for
+from threading import BoundedSemaphore
+
+from flask import Blueprint, url_for
 from werkzeug.wrappers import Response
 
-from pixstore.gallery import accounts, sessions, throttle
-from pixstore.gallery.errors import InvalidInput, TooManyAttempts
-from pixstore.gallery.web import forms
+from pixstore.gallery import accounts, sessions
+from pixstore.gallery.errors import AccountChanged, InvalidInput, TooManyAttempts
+from pixstore.gallery.export import export_pictures
+from pixstore.gallery.web import forms, known_browser
 from pixstore.gallery.web.access import current_session_id, current_user, get_gallery, log_in
-from pixstore.gallery.web.rendering import go_to, render
+from pixstore.gallery.web.own_password import confirmed_account
+from pixstore.gallery.web.rendering import go_to, local_iso, render
+
+MAX_EXPORTS = 2
+"""So many exports one process makes at a time: each holds a thread, and an original in memory, until it is received."""
 
 blueprint = Blueprint("account", __name__)
+_exports = BoundedSemaphore(MAX_EXPORTS)
 
 
 @blueprint.get("/account")
@@ -23,33 +31,63 @@ def change_password() -> Response:
     """Change the password, which ends every other login."""
     gallery, user = get_gallery(), current_user()
     try:
-        attempt = throttle.begin(gallery, user.name, request.remote_addr)
-        if accounts.authenticate(gallery, user.name, forms.text("current")) is None:
-            raise InvalidInput("current", "This is not your current password.")
-        throttle.forgive(gallery, attempt)
-        accounts.set_password(gallery, user, forms.new_password())
+        session_id = accounts.change_password(gallery, confirmed_account("current"), forms.new_password())
     except InvalidInput as error:
         return _page(error=error, status=422)
+    except AccountChanged as error:
+        return _page(error=InvalidInput("current", str(error)), status=422)
     except TooManyAttempts as error:
-        return _page(error=InvalidInput("current", str(error)), status=429)
-    log_in(user)
+        return _page(error=InvalidInput("current", str(error)), status=429, retry_after=error.retry_after)
+    log_in(session_id)
+    known_browser.remember(accounts.get_user(gallery, user.id))
     return go_to(url_for("account.show"), "Your password has been changed, and every other login has ended.")
 
 
 @blueprint.post("/account/sessions/end")
 def end_other_sessions() -> Response:
     """End every login but this one."""
-    ended = sessions.end_others(get_gallery(), current_user(), current_session_id())
+    gallery, user = get_gallery(), current_user()
+    ended = sessions.end_others(gallery, user, current_session_id())
+    known_browser.remember(accounts.get_user(gallery, user.id))
     notice = "There was no other login." if ended == 0 else "Every other login has ended."
     return go_to(url_for("account.show"), notice)
 
 
-def _page(*, error: InvalidInput | None = None, status: int = 200) -> Response:
+@blueprint.post("/account/export")
+def export() -> Response:
+    """
+    Send every picture of the account as a zip file, which ends early if the login does.
+
+    It takes a form of this site: a link elsewhere must not put pictures on the disk of whoever follows it.
+    """
+    gallery, user, session_id = get_gallery(), current_user(), current_session_id()
+    if not _exports.acquire(blocking=False):
+        busy = InvalidInput(
+            "export", "The server is busy with other exports. Please try again in a few minutes."
+        )
+        return _page(error=busy, status=503, retry_after=60)
+    pieces = export_pictures(
+        gallery, user, is_allowed=lambda: sessions.find_user(gallery, session_id) is not None
+    )
+    answer = Response(pieces, mimetype="application/zip")
+    answer.call_on_close(_exports.release)
+    day = local_iso(gallery.now())[:10]
+    answer.headers["Content-Disposition"] = f'attachment; filename="pixstore-{day}.zip"'
+    answer.headers["X-Accel-Buffering"] = "no"  # nginx would collect it first
+    return answer
+
+
+def _page(
+    *, error: InvalidInput | None = None, status: int = 200, retry_after: int | None = None
+) -> Response:
     gallery, user = get_gallery(), current_user()
-    return render(
+    answer = render(
         "account",
         fragment="password_form",
         status=status,
         error=error,
         other_sessions=sessions.count(gallery, user) - 1,
     )
+    if retry_after is not None:
+        answer.headers["Retry-After"] = str(retry_after)
+    return answer

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from flask import Blueprint, flash, g, request, url_for
+from flask import Blueprint, g, request, url_for
 from werkzeug.wrappers import Response
 
-from pixstore.gallery import accounts, throttle
-from pixstore.gallery.errors import InvalidInput, TooManyAttempts
-from pixstore.gallery.web import forms
-from pixstore.gallery.web.access import access, end_login, get_gallery, log_in, own_path
-from pixstore.gallery.web.rendering import go_to, render
+from pixstore.gallery import accounts, sessions, throttle
+from pixstore.gallery.errors import AccountChanged, InvalidInput, TooManyAttempts
+from pixstore.gallery.throttle import Attempt
+from pixstore.gallery.web import forms, known_browser
+from pixstore.gallery.web.access import access, end_login, get_gallery, log_in, way_back
+from pixstore.gallery.web.rendering import farewell, go_to, render
 
 blueprint = Blueprint("login", __name__)
 
@@ -18,7 +19,7 @@ blueprint = Blueprint("login", __name__)
 @access(public=True)
 def show() -> Response:
     """Show the login form; who is logged in already goes on."""
-    came_from = own_path(request.args.get("next"))
+    came_from = way_back(request.args.get("next"))
     if g.user is not None:
         return go_to(came_from or url_for("pictures.index"))
     return _form(came_from)
@@ -27,20 +28,26 @@ def show() -> Response:
 @blueprint.post("/login")
 @access(public=True)
 def enter() -> Response:
-    """Log in, under a limit on wrong passwords."""
-    gallery, name, came_from = get_gallery(), forms.text("name"), own_path(forms.text("next"))
+    """Log in. After wrong passwords, not too soon."""
+    gallery, name, came_from = get_gallery(), forms.text("name"), way_back(forms.text("next"))
     try:
-        attempt = throttle.begin(gallery, name.strip().casefold(), request.remote_addr)
+        attempt = _attempt(name)
     except TooManyAttempts as error:
         answer = _form(came_from, name=name, error=InvalidInput("password", str(error)), status=429)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
-    user = accounts.authenticate(gallery, name, forms.text("password"))
-    if user is None:
-        wrong = InvalidInput("password", "The name or the password is not right.")
-        return _form(came_from, name=name, error=wrong, status=422)
+    try:
+        account = accounts.authenticate(gallery, name, forms.text("password"))
+        if account is None:
+            raise InvalidInput("password", "The name or the password is not right.")
+        session_id = sessions.start(gallery, account)
+    except InvalidInput as error:
+        return _form(came_from, name=name, error=error, status=422)
+    except AccountChanged as error:
+        return _form(came_from, name=name, error=InvalidInput("password", str(error)), status=422)
     throttle.forgive(gallery, attempt)
-    log_in(user)
+    log_in(session_id)
+    known_browser.remember(account.user)
     return go_to(came_from or url_for("pictures.index"))
 
 
@@ -49,10 +56,14 @@ def enter() -> Response:
 def leave() -> Response:
     """Log out, and have the browser drop everything it keeps of us."""
     end_login()
-    flash("You are logged out.")
-    answer = go_to(url_for("login.show"))
-    answer.headers["Clear-Site-Data"] = '"storage"'
-    return answer
+    return farewell("You are logged out.")
+
+
+def _attempt(name: str) -> Attempt:
+    device = known_browser.device_of(accounts.find_user(get_gallery(), name))
+    if device is not None:
+        return throttle.begin_known(get_gallery(), device)
+    return throttle.begin(get_gallery(), name, request.remote_addr)
 
 
 def _form(came_from: str | None, *, status: int = 200, **values: Any) -> Response:

@@ -15,6 +15,7 @@ from pixstore.gallery.web import (
     access,
     account,
     albums,
+    deletion,
     headers,
     health,
     links,
@@ -30,7 +31,7 @@ from pixstore.gallery.web import (
 )
 from pixstore.package_files import STATIC
 
-PAGES = (account, albums, health, login, pictures, setup, upload, users)
+PAGES = (account, albums, deletion, health, login, pictures, setup, upload, users)
 
 
 def init_app(app: Flask, gallery: Gallery) -> None:

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from pixstore.database import translated_errors
 from pixstore.errors import DatabaseUnavailable, ImageNotFound, ImageRejected, StorageError, StorageFull
-from pixstore.gallery.errors import GalleryError, InvalidInput, NotThere, TooManyAttempts
+from pixstore.gallery.errors import AccountChanged, GalleryError, InvalidInput, NotThere, TooManyAttempts
 from pixstore.gallery.web.access import htmx
 from pixstore.gallery.web.rendering import render
 
@@ -51,6 +51,7 @@ STATUS: dict[type[Exception], int] = {
     NotThere: 404,
     ImageNotFound: 404,
     InvalidInput: 400,
+    AccountChanged: 422,
     TooManyAttempts: 429,
     ImageRejected: 422,
     StorageFull: 507,

@@ -56,6 +56,13 @@ def go_to(url: str, notice: str | None = None) -> Response:
     return redirect(url, 303)
 
 
+def farewell(notice: str) -> Response:
+    """Send the browser to the login page after a login has ended, and have it drop everything it keeps of us."""
+    answer = go_to(url_for("login.show"), notice)
+    answer.headers["Clear-Site-Data"] = '"storage"'
+    return answer
+
+
 def init_app(app: Flask) -> None:
     """Give templates their helpers."""
     app.jinja_env.trim_blocks = True

@@ -3,9 +3,10 @@
 from flask import Blueprint, url_for
 from werkzeug.wrappers import Response
 
-from pixstore.gallery import setup_link
+from pixstore.gallery import sessions, setup_link
 from pixstore.gallery.errors import InvalidInput
-from pixstore.gallery.web import forms
+from pixstore.gallery.sessions import CheckedAccount
+from pixstore.gallery.web import forms, known_browser
 from pixstore.gallery.web.access import access, get_gallery, log_in
 from pixstore.gallery.web.rendering import go_to, render
 
@@ -29,5 +30,6 @@ def create_owner(token: str) -> Response:
         user = setup_link.create_owner(gallery, token, name, forms.new_password())
     except InvalidInput as error:
         return render("setup", token=token, name=name, error=error, status=422)
-    log_in(user)
+    log_in(sessions.start(gallery, CheckedAccount.of(user)))
+    known_browser.remember(user)
     return go_to(url_for("pictures.index"))

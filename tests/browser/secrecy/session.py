@@ -56,7 +56,10 @@ class Session:
                 self._learn_image(store, row.id)
         self.keys.add("master key", base64.b64decode((self._server.data_dir / "master.key").read_bytes()))
         for cookie in self._context.cookies():
-            self.secrets.add_text("login", cookie["value"])
+            # The device cookie has a token for each account; its id, in front, is no secret.
+            for token in cookie["value"].split("~"):
+                is_device = cookie["name"].endswith("-device")
+                self.secrets.add_text(cookie["name"], token.partition(".")[2] if is_device else token)
         for field in self.person.page.locator("input[name=csrf_token]").all():
             self.secrets.add_text("CSRF token", field.input_value())
 

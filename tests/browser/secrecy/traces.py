@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 PIECE = 16
+MOZILLA_LZ4 = b"mozLz40\0"
 
 # What no script of ours reads, but any script of the page could: every record of every database, with the whole buffer
 # behind a stored view, and the storages; bytes in hexadecimal.
@@ -88,6 +89,33 @@ def files_of(profile: Path, *, but: Mapping[str, str] | None = None) -> Iterable
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:  # the browser tidies up
         return b""
+    return content + unpacked(content) if content.startswith(MOZILLA_LZ4) else content
+
+
+def unpacked(content: bytes) -> bytes:
+    """Return what Firefox has packed into *content*: its record of open tabs and closed ones, for one."""
+    packed, out, at = content[len(MOZILLA_LZ4) + 4 :], bytearray(), 0
+    while at < len(packed):
+        token = packed[at]
+        count, at = _length(packed, at + 1, token >> 4)
+        out += packed[at : at + count]
+        at += count
+        if at + 2 > len(packed):  # the last sequence has nothing to repeat
+            break
+        distance = int.from_bytes(packed[at : at + 2], "little")
+        count, at = _length(packed, at + 2, token & 15)
+        for _ in range(count + 4):
+            out.append(out[-distance])
+    return bytes(out)
+
+
+def _length(packed: bytes, at: int, nibble: int) -> tuple[int, int]:
+    """Return a length of LZ4 that begins with *nibble* and may go on at *at*, and where what follows it begins."""
+    length, more = nibble, 255 if nibble == 15 else 0
+    while more == 255:
+        more = packed[at]
+        length, at = length + more, at + 1
+    return length, at

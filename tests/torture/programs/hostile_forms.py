@@ -25,9 +25,12 @@ Case = tuple[str, bytes]
 FIELDS: dict[str, tuple[str, ...]] = {
     "account.change_password": ("current", "password", "repeated"),
     "account.end_other_sessions": (),
+    "account.export": (),
     "albums.create": ("title",),
     "albums.delete": ("pictures",),
     "albums.rename": ("title",),
+    "deletion.delete": ("name", "password"),
+    "deletion.delete_other": ("name", "password"),
     "images": (),
     "setup.create_owner": ("name", "password", "repeated"),
     "login.enter": ("name", "password", "next"),

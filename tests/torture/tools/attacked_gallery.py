@@ -132,7 +132,9 @@ def faults_of(answer: Answer, sent: bytes) -> list[str]:
     """Return what is wrong with *answer*."""
     faults = []
     # A transfer coding that is not implemented is answered with 501 (RFC 9112, section 6.1).
-    if answer.status >= 500 and not (answer.status == 501 and b"transfer-encoding" in sent.lower()):
+    is_refusal = answer.status == 501 and b"transfer-encoding" in sent.lower()
+    is_busy = answer.status == 503 and "Retry-After" in answer.headers
+    if answer.status >= 500 and not is_refusal and not is_busy:
         faults.append(f"status {answer.status}")
     if answer.headers.get_content_type() == "text/html":
         faults += [f"active in the page: {element}" for element in active_elements(answer.body)]

@@ -1,6 +1,7 @@
 """keyring.json: keyring documents, what they open to, and what is derived and wrapped with them."""
 
 import base64
+import hmac
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.vectors.recipes.primitives import fixed, hkdf, image_key, keyring_sec
 MASTER_KEY = fixed("master key", 32)
 SERVICE_SECRET = fixed("service secret", 32)
 OLD_ID, ACTIVE_ID = fixed("old store key id", 8).hex(), fixed("active store key id", 8).hex()
+DROPPED_ID = fixed("dropped store key id", 8).hex()
 SECRETS = {OLD_ID: fixed("old store key", 32), ACTIVE_ID: fixed("active store key", 32)}
 CREATED_AT = {OLD_ID: 1_763_683_200_000, ACTIVE_ID: 1_763_683_200_456}
 
@@ -22,7 +24,7 @@ _LABELS = ("pixstore/v1/proof", "pixstore/v1/session", "pixstore/v1/content-id")
 def document() -> dict[str, Any]:
     """Return what keyring.json holds."""
     return {
-        "keyrings": [_opened(), *_refused()],
+        "keyrings": [_opened(), _opened_copy(), *_refused()],
         "derived": [{"label": label, "key": hkdf(SERVICE_SECRET, label).hex()} for label in _LABELS],
         "image_keys": _image_keys(),
         "texts": _texts(),
@@ -30,10 +32,11 @@ def document() -> dict[str, Any]:
 
 
 def keyring_document() -> dict[str, Any]:
-    """Return the keyring that opens, before it is text."""
+    """Return the keyring that opens, before it is sealed."""
     return {
         "format": "pixstore-keyring",
-        "version": 1,
+        "version": 2,
+        "generation": 7,
         "active": ACTIVE_ID,
         "store_keys": [
             {"id": key_id, "created_at": CREATED_AT[key_id], "wrapped": _wrapped("store-key", key_id, secret)}
@@ -43,7 +46,15 @@ def keyring_document() -> dict[str, Any]:
             "created_at": CREATED_AT[OLD_ID],
             "wrapped": _wrapped("service-secret", "", SERVICE_SECRET),
         },
+        "dropped": [DROPPED_ID],
+        "held": [OLD_ID],
     }
+
+
+def first_release_document() -> dict[str, Any]:
+    """Return the same keyring as release 0.1 wrote it: without a seal, and without what the seal protects."""
+    fields = keyring_document() | {"version": 1}
+    return {name: value for name, value in fields.items() if name not in ("generation", "dropped", "held")}
 
 
 def _opened() -> dict[str, Any]:
@@ -52,7 +63,11 @@ def _opened() -> dict[str, Any]:
         "why": "the newer one is active; the older one still opens what it wrapped",
         "expect": "ok",
         "master_key": MASTER_KEY.hex(),
-        "document": _text(keyring_document()),
+        "may_be_unsealed": False,
+        "document": _sealed(keyring_document()),
+        "generation": 7,
+        "dropped": [DROPPED_ID],
+        "held": [OLD_ID],
         "active": ACTIVE_ID,
         "store_keys": [
             {"id": key_id, "created_at": CREATED_AT[key_id], "secret": secret.hex()}
@@ -63,8 +78,20 @@ def _opened() -> dict[str, Any]:
     }
 
 
+def _opened_copy() -> dict[str, Any]:
+    return _opened() | {
+        "name": "copy of release 0.1",
+        "why": "it has no seal, so it opens as a copy and never as the authority",
+        "may_be_unsealed": True,
+        "document": _text(first_release_document()),
+        "generation": 0,
+        "dropped": [],
+        "held": [],
+    }
+
+
 def _refused() -> list[dict[str, Any]]:
-    whole = _text(keyring_document())
+    whole = _sealed(keyring_document())
     other_master_key = fixed("another master key", 32)
     cases = [
         ("wrong master key", "it belongs to another store", whole, other_master_key),
@@ -93,8 +120,23 @@ def _refused() -> list[dict[str, Any]]:
         ("no store keys", "the list is missing", _with(lambda fields: fields.pop("store_keys")), MASTER_KEY),
         (
             "newer version",
-            "version 2 is not known yet",
-            _with(lambda fields: fields.update(version=2)),
+            "version 3 is not known yet",
+            _with(lambda fields: fields.update(version=3)),
+            MASTER_KEY,
+        ),
+        ("no seal", "version 1 is not the authority", _text(first_release_document()), MASTER_KEY),
+        ("seal left out", "a document of version 2 has one", _text(keyring_document()), MASTER_KEY),
+        (
+            "another active key",
+            "chosen by somebody without the master key",
+            _chosen(active=OLD_ID),
+            MASTER_KEY,
+        ),
+        ("another generation", "an old document made to look new", _chosen(generation=8), MASTER_KEY),
+        (
+            "nothing dropped",
+            "to bring a key back that was removed on purpose",
+            _chosen(dropped=[]),
             MASTER_KEY,
         ),
         (
@@ -186,10 +228,21 @@ def _text(fields: dict[str, Any]) -> str:
     return json.dumps(fields, indent=2) + "\n"
 
 
+def _sealed(fields: dict[str, Any]) -> str:
+    message = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    seal = hmac.digest(hkdf(MASTER_KEY, "pixstore/v1/keyring-seal"), message, "sha256")
+    return _text(fields | {"seal": base64.b64encode(seal).decode()})
+
+
 def _with(damage) -> str:
     fields = keyring_document()
     damage(fields)
-    return _text(fields)
+    return _sealed(fields)
+
+
+def _chosen(**fields: Any) -> str:
+    """Return the sealed document with *fields* put in afterwards."""
+    return _text(json.loads(_sealed(keyring_document())) | fields)
 
 
 def _alter_store_key(fields: dict[str, Any]) -> None:

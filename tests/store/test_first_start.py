@@ -1,8 +1,10 @@
-"""Where master key and keyring lie: the first start, later starts, and every way in which one of them can be missing."""
+"""Starts: the first one makes a master key and a keyring, later ones change nothing, and one that cannot go on says why."""
 
 import base64
 import json
 import logging
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import psutil
@@ -26,6 +28,15 @@ def _saved(config, now):
     return image_id
 
 
+def _copies(config):
+    return list((config.blobs_path / "keyring").iterdir())
+
+
+def _document(config):
+    with closing(sqlite3.connect(config.sqlite_path)) as database:
+        return database.execute("SELECT document FROM keyring").fetchone()[0]
+
+
 def _load(config, image_id):
     store = ImageStore.open(config)
     try:
@@ -37,13 +48,13 @@ def _load(config, image_id):
 # --- the first start
 
 
-def test_a_first_start_makes_key_and_keyring(config, caplog):
-    """A first start makes both files, readable by their owner alone, and logs that the key must be backed up, not the key."""
+def test_a_first_start_makes_a_master_key(config, caplog):
+    """Its file is readable by its owner alone, and the log says that it must be backed up, but not what it is."""
     ImageStore.open(config).close()
 
     master_key = config.data_dir / "master.key"
     assert len(base64.b64decode(master_key.read_text())) == 32
-    assert {path.stat().st_mode & 0o777 for path in (master_key, config.keyring_path)} == {0o600}
+    assert master_key.stat().st_mode & 0o777 == 0o600
     assert config.data_dir.stat().st_mode & 0o777 == 0o700
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -52,10 +63,11 @@ def test_a_first_start_makes_key_and_keyring(config, caplog):
 
 
 def test_the_keyring_is_copied_beside_the_images(config):
-    """A copy of the keyring lies beside the blobs."""
+    """What the database holds of the keyring lies beside the blobs too."""
     ImageStore.open(config).close()
 
-    assert (config.blobs_path / "keyring.json").read_bytes() == config.keyring_path.read_bytes()
+    (copy,) = _copies(config)
+    assert copy.read_bytes() == _document(config)
 
 
 def test_a_given_master_key_is_never_written(config, caplog):
@@ -104,36 +116,12 @@ def test_a_key_that_others_can_read_is_warned_of(config, saved, caplog):
 
 def test_a_later_start_changes_neither(config, saved):
     """A later start leaves key and keyring as they are, byte for byte."""
-    files = (config.data_dir / "master.key", config.keyring_path)
-    before = [file.read_bytes() for file in files]
+    master_key = config.data_dir / "master.key"
+    before = master_key.read_bytes(), _document(config), _copies(config)
 
     assert _load(config, saved) == images.png()
 
-    assert [file.read_bytes() for file in files] == before
-
-
-def test_a_missing_keyring_comes_back_from_its_copy(config, saved, caplog):
-    """A missing keyring is restored from its copy, and the log says so."""
-    document = config.keyring_path.read_bytes()
-    config.keyring_path.unlink()
-
-    assert _load(config, saved) == images.png()
-
-    assert config.keyring_path.read_bytes() == document
-    assert "restored it from its copy" in caplog.text
-
-
-@pytest.mark.parametrize("content", (None, b"{}", b""), ids=("missing", "other", "empty"))
-def test_a_missing_or_old_copy_is_mended(config, saved, content):
-    """A copy of the keyring that is missing or old is written again."""
-    copy = config.blobs_path / "keyring.json"
-    copy.unlink()
-    if content is not None:
-        copy.write_bytes(content)
-
-    assert _load(config, saved) == images.png()
-
-    assert copy.read_bytes() == config.keyring_path.read_bytes()
+    assert (master_key.read_bytes(), _document(config), _copies(config)) == before
 
 
 # --- what must stop with words
@@ -144,7 +132,7 @@ def _refused(config):
     before = {path: path.read_bytes() for path in config.data_dir.rglob("*.json")}
     with pytest.raises(KeyringError) as refused:
         ImageStore.open(config)
-    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.read_bytes() for path in config.data_dir.rglob("*.json")} == before
     return str(refused.value)
 
 
@@ -169,7 +157,7 @@ def test_a_master_key_of_another_store(config, saved):
 @pytest.mark.parametrize(
     ("text", "words"),
     (
-        ("", "expected 32 bytes in base64"),
+        ("", "expected one line of base64"),
         ("not base64!", "expected base64"),
         (base64.b64encode(b"short").decode(), "expected 32 bytes in base64"),
         ("\xff\xfe", "expected base64"),
@@ -186,69 +174,64 @@ def test_a_master_key_that_is_none(config, saved, text, words):
     assert said == f"the master key {key} is not a key: {words}"
 
 
-def test_keyring_and_copy_missing(config, saved):
-    """If keyring and copy are missing, no new keyring is made: the images would be unreadable for ever."""
-    config.keyring_path.unlink()
-    (config.blobs_path / "keyring.json").unlink()
-
-    words = _refused(config)
-
-    assert "are both missing: restore one of them from a backup" in words
-    assert not config.keyring_path.exists()
+def _without_row(config):
+    with closing(sqlite3.connect(config.sqlite_path)) as database, database:
+        database.execute("DELETE FROM keyring")
 
 
-def test_keyring_and_database_missing(config, saved):
-    """Blobs alone show that this is no first start, so no new keyring is made."""
-    for path in (
-        *config.data_dir.glob("pixstore.sqlite*"),
-        config.keyring_path,
-        config.blobs_path / "keyring.json",
-    ):
-        path.unlink()
+def test_a_keyring_that_is_nowhere(config, saved):
+    """If the database has rows, but no keyring and no copy of one, no new keyring is made: it would open no image."""
+    _without_row(config)
+    for copy in _copies(config):
+        copy.unlink()
 
-    assert "both missing" in _refused(config)
+    assert "the keyring is missing from the database and from beside the images" in _refused(config)
 
 
-def test_keyring_and_blobs_missing(config, saved):
+def test_a_keyring_and_all_blobs_missing(config, saved):
     """Rows alone show that this is no first start, so no new keyring is made."""
-    config.keyring_path.unlink()
+    _without_row(config)
 
-    with pytest.raises(KeyringError, match="both missing"):
+    with pytest.raises(KeyringError, match="missing from the database and from beside the images"):
         ImageStore.open(config, blobs=MemoryBlobs())
 
 
-def test_a_damaged_keyring(config, saved):
-    """If the keyring is damaged, the error says where a good one may be, and the damaged file stays."""
-    config.keyring_path.write_bytes(config.keyring_path.read_bytes()[:-20])
+def _write_document(config, document):
+    with closing(sqlite3.connect(config.sqlite_path)) as database, database:
+        database.execute("UPDATE keyring SET document = ?", (document,))
 
-    assert "restore keyring.json from a backup or the blob store" in _refused(config)
+
+def test_a_damaged_keyring(config, saved):
+    """If the keyring is damaged, the error says where a good one may be, and the damaged one stays."""
+    _write_document(config, _document(config)[:-20])
+
+    assert "the keyring is damaged" in _refused(config)
 
 
 def test_a_keyring_of_a_newer_version(config, saved):
     """A keyring of a newer version is refused and left as it is."""
-    fields = json.loads(config.keyring_path.read_bytes())
-    config.keyring_path.write_text(json.dumps({**fields, "version": 2}))
+    fields = json.loads(_document(config))
+    _write_document(config, json.dumps({**fields, "version": 9}).encode())
 
-    assert "the keyring has version 2; this program reads 1" in _refused(config)
+    assert "the keyring has version 9; this program reads up to 2" in _refused(config)
 
 
 def test_a_keyring_of_another_store(config, saved, tmp_path, now):
     """Another store's keyring is refused, because the master key does not open it."""
     other = replace(config, data_dir=tmp_path / "other")
     ImageStore.open(other, now=now).close()
-    config.keyring_path.write_bytes(other.keyring_path.read_bytes())
+    _write_document(config, _document(other))
 
     assert "does not open this keyring" in _refused(config)
 
 
-@pytest.mark.parametrize("name", ("master.key", "keyring.json"))
-def test_a_file_that_cannot_be_read(config, saved, name):
-    """If a key file cannot be read, the error names it; it does not count as missing, and no new one is made."""
-    path = config.data_dir / name
+def test_a_master_key_that_cannot_be_read(config, saved):
+    """A key file that cannot be read is named; it does not count as missing, and no new key is made."""
+    path = config.data_dir / "master.key"
     path.unlink()
     path.mkdir()
 
-    with pytest.raises(PixstoreError, match=f"{name} could not be read: Is a directory"):
+    with pytest.raises(PixstoreError, match=r"master\.key could not be read: Is a directory"):
         ImageStore.open(config)
 
 
@@ -336,10 +319,11 @@ def test_a_database_that_is_something_else(tmp_path, config):
 
 def test_a_master_key_file_in_no_directory(tmp_path, config):
     """A first start that cannot write the key stops, and leaves no keyring that nothing could open."""
-    with pytest.raises(PixstoreError, match="missing"):
+    with pytest.raises(PixstoreError, match="key could not be written: No such file"):
         ImageStore.open(replace(config, master_key_file=tmp_path / "missing" / "key"))
 
-    assert not config.keyring_path.exists()
+    assert _copies(config) == []
+    assert not (tmp_path / "missing").exists()
 
 
 def test_settings_are_checked_before_anything_is_made(tmp_path):
