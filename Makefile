@@ -39,7 +39,7 @@ test-engines: $(VENV)/.dev static/vendor/.installed ## the browser tests in othe
 	  $(python) -m pytest tests/browser/module tests/browser/gallery --engine $$engine $(ARGS) || failed=1; \
 	done; scripts/ensure-engines $(ENGINES) >/dev/null && [ -z "$$failed" ]
 
-torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; 80 minutes (ARGS="--help")
+torture: $(VENV)/.dev ## crashes, power cuts, races and hostile input by the thousand; 105 minutes (ARGS="--help")
 	@scripts/ensure-torture $(VENV) && exec $(python) -m tests.torture.run $(ARGS)
 
 observatory: $(VENV)/.dev tests/observatory/node_modules/.installed static/vendor/.installed ## grade every page's headers as MDN's HTTP Observatory does

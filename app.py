@@ -1,10 +1,10 @@
 """
-The application: a private photo gallery. This is where everything meets: configuration, store, gallery, Flask.
+The application: a private photo gallery. This module connects configuration, store, gallery and Flask.
 
     gunicorn app:app          serves it
     create_app(config)        makes one, for tests and for servers of your own
 
-``app`` is made when somebody asks for it: importing this module opens nothing.
+``app`` is made when it is first used, so importing this module opens nothing.
 """
 
 import os
@@ -41,7 +41,7 @@ def create_app(config: Config | None = None, *, now: Clock = clock_ms) -> Flask:
 
 
 def _wrap(app: Flask, store: ImageStore) -> None:
-    """Put what works on whole requests around *app*: the image endpoint, its hosts, and trusted proxies."""
+    """Wrap *app* in WSGI layers: the image endpoint, the check of its host names, and trusted proxies."""
     config = store.config
     wrapped: WSGIApplication = app.wsgi_app
     if config.default_endpoint_enabled:
@@ -54,13 +54,13 @@ def _wrap(app: Flask, store: ImageStore) -> None:
 
 
 def _is_serving() -> bool:
-    """Tell whether this is a server's start: `flask pixstore …` also makes the application, but serves nobody."""
+    """Tell whether a server is starting. `flask pixstore …` also makes the application, but does not serve it."""
     command = click.get_current_context(silent=True)
     return command is None or command.info_name == "run"
 
 
 def _base_url() -> str:
-    """Return where gunicorn.conf.py lets the server listen, and below which prefix gunicorn puts the application."""
+    """Return the server's address: host and port as in gunicorn.conf.py, and gunicorn's path prefix."""
     host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}{os.environ.get('SCRIPT_NAME', '')}"
@@ -68,7 +68,7 @@ def _base_url() -> str:
 
 def __getattr__(name: str) -> Flask:
     if name == "app":
-        # Kept as a real attribute, so it is made once.
+        # Keep it as an attribute of the module, so that it is made once.
         globals()[name] = made = create_app()
         return made
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,56 +1,67 @@
-"""
-The project's side of the comparison: reads commands from stdin, one JSON object a line, and answers each with one line.
-
-The protocol stands in bench/npm_side.mjs. The calls are the documented ones of `pixstore.backend`, in the same order.
-"""
+"""This project's side of the comparison: the documented calls of `pixstore.backend` behind the protocol of `side_loop.py`."""
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from side_loop import serve
 
 from pixstore import ImageRecord, backend
 
 
 class Side:
-    """One store in *directory*, with one image per file for reads and updates to go to."""
+    """One store in *directory*."""
 
     def __init__(self, directory: str) -> None:
-        backend.init_pixstore_backend(data_dir=directory, error_handling_mode="throw")
-        self._files: dict[str, bytes] = {}
-        self._images: dict[str, ImageRecord] = {}
+        self.store = backend.init_pixstore_backend(data_dir=directory, error_handling_mode="throw")
+        self._data: dict[str, bytes] = {}
+        self._made: dict[str, list[str]] = {}
+        self._held: dict[str, list[ImageRecord]] = {}
+        self._known: list[str] = []
 
-    def image(self, name: str) -> ImageRecord:
-        """Return the image that stands for the file *name*, saving it the first time."""
-        if name not in self._images:
-            self._files[name] = Path(name).read_bytes()
-            self._images[name] = _not_none(backend.save_image(self._files[name]))
-        return self._images[name]
-
-    def save(self, name: str) -> None:
+    def save(self, file: str, _: int) -> None:
         """Save the file as a new image."""
-        backend.save_image(self._files[name])
+        record = _not_none(backend.save_image(self._bytes(file)))
+        self._made.setdefault(file, []).append(record.id)
 
-    def read(self, name: str) -> None:
-        """Fetch the wire payload a client with the current token gets."""
-        record = self._images[name]
-        backend.custom_endpoint_helper(record.id, record.token, record.stateless_proof)
+    def update(self, file: str, number: int) -> None:
+        """Give a saved image a new version."""
+        backend.update_image(self._made[file][number], self._bytes(file))
 
-    def update(self, name: str) -> None:
-        """Give the file's image a new version."""
-        self._images[name] = _not_none(backend.update_image(self._images[name].id, self._files[name]))
+    def delete(self, file: str, _: int) -> None:
+        """Remove a saved image."""
+        backend.delete_image(self._made[file].pop())
 
-    def time(self, operation: str, name: str, count: int) -> list[float]:
-        """Return how many milliseconds each of *count* calls took."""
-        self.image(name)
-        call: Callable[[str], None] = {"save": self.save, "read": self.read, "update": self.update}[operation]
-        times = []
-        for _ in range(count):
-            start = time.perf_counter()
-            call(name)
-            times.append((time.perf_counter() - start) * 1000)
-        return times
+    def look(self, _: str, number: int) -> None:
+        """Look up the record of an image, with its key."""
+        _not_none(backend.get_image_record(self._known[number % len(self._known)]))
+
+    def payload(self, file: str, number: int) -> None:
+        """Fetch the wire payload that a client with the current token gets."""
+        records = self._held[file]
+        record = records[number % len(records)]
+        if not backend.custom_endpoint_helper(record.id, record.token, record.stateless_proof):
+            raise RuntimeError("the store gave no payload")
+
+    def hold(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Keep so many images of a file, and return their records with proofs of now."""
+        data, records = self._bytes(command["file"]), self._held.setdefault(command["file"], [])
+        while len(records) < command["count"]:
+            records.append(_not_none(backend.save_image(data)))
+        records[:] = [_not_none(backend.get_image_record(record.id)) for record in records]
+        shown = [{"id": r.id, "token": r.token, "proof": r.stateless_proof} for r in records]
+        return {"records": shown[: command["count"]]}
+
+    def know(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Remember which images ``look`` asks for."""
+        self._known = command["ids"]
+        return {}
+
+    def _bytes(self, file: str) -> bytes:
+        if file not in self._data:
+            self._data[file] = Path(file).read_bytes()
+        return self._data[file]
 
 
 def _not_none(record: ImageRecord | None) -> ImageRecord:
@@ -62,14 +73,14 @@ def _not_none(record: ImageRecord | None) -> ImageRecord:
 def main() -> None:
     """Answer commands until stdin ends."""
     side = Side(json.loads(sys.argv[1])["directory"])
-    for line in sys.stdin:
-        command = json.loads(line)
-        if command["do"] == "record":
-            record = side.image(command["file"])
-            answer: object = {"id": record.id, "token": record.token, "proof": record.stateless_proof}
-        else:
-            answer = {"ms": side.time(command["do"], command["file"], command["count"])}
-        print(json.dumps(answer), flush=True)
+    operations = {
+        "save": side.save,
+        "update": side.update,
+        "delete": side.delete,
+        "look": side.look,
+        "payload": side.payload,
+    }
+    serve(operations, {"hold": side.hold, "know": side.know}, side.store.parts.reaper.drain)
 
 
 if __name__ == "__main__":

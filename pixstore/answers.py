@@ -1,4 +1,4 @@
-"""A question to the image endpoint, and its answer before it is bytes: a short head and an open blob. Imports only ``wire``."""
+"""A question to the image endpoint, and its answer: a short head and an open blob. Imports only ``wire``."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ SHORTER = "the blob became shorter while it was read"
 
 
 class Question(NamedTuple):
-    """What a client asks: which image, by what permission, and which version it has already."""
+    """A client's request: the image, the proof, and the token of the version that the client has."""
 
     image_id: str | None
     proof: str | None
@@ -36,7 +36,7 @@ class Answer:
 
     @classmethod
     def of_state(cls, state: WireState) -> Self:
-        """Return the answer that is *state* alone, without an image."""
+        """Return an answer with *state* alone, without an image."""
         return cls(state, encode(Refusal(state)))
 
     @property
@@ -60,7 +60,7 @@ class Answer:
             self.close()
 
     def to_bytes(self) -> bytes:
-        """Return the whole payload, and close the blob. If the blob cannot be read, the payload says so."""
+        """Return the whole payload, and close the blob. If the blob cannot be read, return an InternalError."""
         try:
             body = b"" if self.blob is None else self.blob.read(self.blob_size)
             if len(body) != self.blob_size:

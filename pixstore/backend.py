@@ -1,11 +1,13 @@
 """
-The documented module-level API, over one ``ImageStore``. Imports ``store``, ``shared``, ``config``, ``errors``.
+The documented module-level API: functions that use one ``ImageStore``.
+
+Imports ``store``, ``shared``, ``config``, ``errors``.
 
     from pixstore.backend import init_pixstore_backend, save_image
     init_pixstore_backend(data_dir="data")
     record = save_image(photo)
 
-What an error does is a setting, ``error_handling_mode``:
+The setting ``error_handling_mode`` says what happens on an error:
 
     hybrid   a PixstoreError is logged and kept as the last error, the result is None; anything else is raised
     throw    everything is raised
@@ -51,8 +53,9 @@ def init_pixstore_backend(**options: Any) -> ImageStore:
     """
     Open the store that every function below uses. Call it once, before anything else.
 
-    *options* are the fields of ``Config``; what is not given comes from the ``PIXSTORE_*`` environment, so a script
-    and a server with one ``PIXSTORE_DATA_DIR`` share one store. Called again, it closes the store before.
+    *options* are the fields of ``Config``. A field that is not given comes from its ``PIXSTORE_*``
+    environment variable, so a script and a server with one ``PIXSTORE_DATA_DIR`` share one store. A second
+    call closes the store that the first one opened.
 
     Raises:
         ConfigError: Naming every option that is wrong.
@@ -74,7 +77,7 @@ def _handled(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - which errors pass is the error mode's decision
             _handle(error)
-            # It is kept, and must not keep what the frames it came through hold: the image, its key.
+            # The error is kept. Its traceback would keep the image and its key in memory.
             error.__traceback__ = error.__context__ = error.__cause__ = None
             return None
 
@@ -82,7 +85,7 @@ def _handled(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
 
 
 def _handle(error: Exception) -> None:
-    """Do what the error mode says; raise *error* where it is to be raised."""
+    """Do what the error mode says. Raise *error* if the mode says so."""
     if _store is None:
         raise error
     if isinstance(error, PixstoreError):
@@ -119,19 +122,19 @@ def get_image_record(id: str) -> ImageRecord | None:
 
 @_handled
 def save_image(buffer: Buffer, dir: str | None = None) -> ImageRecord:
-    """Keep a new image; return its record, or ``None`` where it could not be saved. *dir* is a namespace for its id."""
+    """Save a new image and return its record, or ``None`` on an error. *dir* is a namespace for its id."""
     return _open_store().save(buffer, dir)
 
 
 @_handled
 def save_image_from_file(path: str | Path, dir: str | None = None) -> ImageRecord:
-    """Keep the image in the file *path*; see ``save_image``."""
+    """Save the image in the file *path*; see ``save_image``."""
     return _open_store().save(_read_image(path), dir)
 
 
 @_handled
 def update_image(id: str, buffer: Buffer) -> ImageRecord:
-    """Replace the image; return its record with a new key and token, or ``None`` where there is no such image."""
+    """Replace the image and return its record with a new key and token, or ``None`` on an error."""
     return _open_store().update(id, buffer)
 
 
@@ -143,13 +146,13 @@ def update_image_from_file(id: str, path: str | Path) -> ImageRecord:
 
 @_handled
 def delete_image(id: str) -> bool:
-    """Remove the image; ``True`` if anything was removed, ``False`` if there was nothing, ``None`` on an error."""
+    """Remove the image. Return ``True`` if it existed, ``False`` if it did not, ``None`` on an error."""
     return _open_store().delete(id)
 
 
 @_handled
 def image_exists(id: str) -> bool:
-    """Tell whether there is such an image; ``None`` on an error."""
+    """Tell whether there is such an image. Return ``None`` on an error."""
     return _open_store().exists(id)
 
 
@@ -157,12 +160,12 @@ def image_exists(id: str) -> bool:
 def custom_endpoint_helper(
     image_id: str | None, client_token: int | None, stateless_proof: str | None
 ) -> bytes:
-    """Return the wire payload for a route of your own; every check of the built-in endpoint is made."""
+    """Return the wire payload for a route of your own. It makes every check of the built-in endpoint."""
     return _open_store().answer(image_id, proof=stateless_proof, client_token=client_token).to_bytes()
 
 
 def _read_image(path: str | Path) -> bytes:
-    """Return the content of *path*, reading no more than an image may have."""
+    """Return the content of *path*. Stop one byte after the size limit of an image."""
     limit = _open_store().config.max_image_bytes
     try:
         with open(path, "rb") as file:

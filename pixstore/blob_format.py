@@ -16,9 +16,9 @@ A blob: the sealed bytes of one version of one image, header and payload. Pure; 
    133+i+d    1  0x00
    134+i+d       ciphertext
 
-From the zero byte on, a blob is exactly a Success payload of the image endpoint, so it goes out with sendfile. The header
-repeats what the database knows: a store is rebuilt from blobs, keyring and master key alone. The sealed details have all
-of the header before them as associated data.
+From the zero byte on, a blob is exactly a Success payload of the image endpoint, so it can be sent with
+sendfile. The header repeats what the database knows, so a store can be rebuilt from blobs, keyring and master
+key alone. The associated data of the sealed details is the whole header before them.
 """
 
 import struct
@@ -43,7 +43,7 @@ MAX_HEADER_SIZE = _FIXED.size + 255 + _DETAILS_LENGTH.size + MAX_DETAILS_SIZE
 
 @dataclass(frozen=True, slots=True)
 class BlobHead:
-    """What stands in the header before the sealed details; all of it is bound to the details."""
+    """The header before the sealed details. It is the associated data of the details."""
 
     store_key_id: str
     blob_id: str
@@ -90,7 +90,7 @@ def decode_header(data: Buffer) -> BlobHeader:
     Return the header that *data*, the start of a blob, encodes.
 
     Raises:
-        BlobFormatError: If it is no blob, of another version, or cut off.
+        BlobFormatError: If it is not a blob, has another version, or is cut off.
     """
     data = bytes(data[:MAX_HEADER_SIZE])
     if len(data) < _FIXED.size or not data.startswith(MAGIC):
@@ -109,5 +109,5 @@ def decode_header(data: Buffer) -> BlobHeader:
 
 
 def pad_details(encoded: bytes) -> bytes:
-    """Return JSON *encoded* filled up with spaces, so that its sealed length tells little of a title."""
+    """Return the JSON *encoded*, padded with spaces, so that its sealed length tells little about a title."""
     return encoded.ljust(-len(encoded) % DETAILS_BLOCK + len(encoded))

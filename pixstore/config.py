@@ -2,7 +2,7 @@
 The settings of a store and of the application: one frozen dataclass. Imports ``settings``, ``formats``, ``errors``.
 
 To add a setting, add a field: its type, check, help, environment variable and README row (`make readme`) follow from it. All
-faults are reported at once, because a person who mends settings one restart at a time goes away.
+faults are reported at once, so that nobody has to correct settings one restart at a time.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ DAY = 24 * 60 * MINUTE
 MIB = 2**20
 
 AES_GCM_LIMIT = 2**31 - 64
-"""Bytes that one call of the cipher takes, less the format byte and the tag."""
+"""Bytes that one call of the cipher can take. The 64 leave room for the format byte and the tag."""
 
 _ROUTE = r"(/[A-Za-z0-9_.~-]+)+"
 _ORIGIN = r"\*|https?://[A-Za-z0-9.:\[\]_-]+"
@@ -88,12 +88,12 @@ class Config:
     )
     new_master_key: bytes | None = setting(
         None,
-        "While the master key is rotated: the new one, in base64, good beside the current one.",
+        "New master key in base64, during a rotation of the master key. It is accepted beside the current one.",
         _MASTER_KEY,
         secret=True,
     )
     new_master_key_file: Path | None = setting(
-        None, "File that holds the new master key in base64, while the master key is rotated.", FilePath()
+        None, "File that holds the new master key in base64, during a rotation of the master key.", FilePath()
     )
     image_formats: tuple[str, ...] = setting(
         formats.DEFAULT_FORMATS,
@@ -129,6 +129,11 @@ class Config:
     max_upload_bytes: int = setting(
         256 * MIB, "Largest upload form accepted, in bytes, all its files together.", WholeNumber(1)
     )
+    uploads_at_once: int = setting(
+        4,
+        "Upload forms above 8 MiB that a process takes at once; half as many more wait. Set it to half of `WEB_THREADS`.",
+        WholeNumber(1),
+    )
     orphan_grace: int = setting(
         DAY, "Age in ms before `sweep` removes a blob that no record names.", WholeNumber(0)
     )
@@ -146,7 +151,7 @@ class Config:
         faults = []
         for field in dataclasses.fields(self):
             try:
-                # Plain values become those of the field's type: a path that was given as text, a list of words.
+                # Convert plain values to the field's type: text to a path, a list to a tuple of words.
                 object.__setattr__(self, field.name, check_setting(field, getattr(self, field.name)))
             except ValueError as error:
                 faults.append(f"{field.name}: {error}")
@@ -159,7 +164,9 @@ class Config:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> "Config":
         """
-        Return the settings of the environment, with *overrides* (already of their Python types) on top.
+        Return the settings of the environment.
+
+        *overrides*, which are Python values, replace those of the environment.
 
         Raises:
             ConfigError: Naming every variable and option that is wrong.
@@ -191,10 +198,10 @@ class Config:
 
     @property
     def sqlite_path(self) -> Path:
-        """File of the SQLite database, where no other database is named."""
+        """File of the SQLite database, if ``database_url`` is not set."""
         return self.database_path or self.data_dir / "pixstore.sqlite"
 
     @property
     def image_limits(self) -> formats.ImageLimits:
-        """What an image must keep to."""
+        """The limits that every image must keep."""
         return formats.ImageLimits(self.image_formats, self.max_image_bytes, self.max_image_pixels)

@@ -5,6 +5,7 @@ The store's tables are in ``models``. An application may keep tables of its own 
 their own (``apply_migrations``).
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,8 +28,58 @@ MAX_CONNECTIONS = 64
 _MIGRATION_LOCK = 0x7069787374  # "pixst", the key of PostgreSQL's advisory lock
 
 
+class _QueuedSqlite(PooledSqliteDatabase):
+    """
+    A pooled SQLite database, whose write transactions wait for each other in a queue, as far as they are of one process.
+
+    SQLite has no queue: a writer that has to wait sleeps, for longer and longer, and asks again. Among threads a lock does
+    better, and a transaction that has its turn meets only those of other processes.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call] # peewee has no types for its pool
+        self._turn = threading.RLock()
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Wait for the other transactions of this process, then begin."""
+        if not self._turn.acquire(timeout=BUSY_TIMEOUT):
+            raise peewee.OperationalError("other transactions of this program take too long")
+        try:
+            super().begin(lock_type)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def commit(self) -> None:
+        """Commit, and let the next transaction begin. If the commit fails, peewee rolls back."""
+        try:
+            super().commit()
+        except Exception:
+            raise
+        except BaseException:  # peewee does not roll back for these
+            self.rollback()
+            raise
+        self._end_turn()
+
+    def rollback(self) -> None:
+        """Roll back, and let the next transaction begin."""
+        try:
+            super().rollback()
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        with suppress(RuntimeError):  # released already: after a failed commit, peewee rolls back
+            self._turn.release()
+
+    def dispose(self) -> None:
+        """Forget the connections and the lock of the parent process, after a fork."""
+        super().dispose()  # type: ignore[no-untyped-call] # as above
+        self._turn = threading.RLock()
+
+
 def connect(config: Config) -> peewee.Database:
-    """Return the pooled database that *config* names, as it is; connections are opened when they are needed."""
+    """Return the pooled database that *config* names, without migrations. Connections open when needed."""
     if config.database_url is not None:
         url = "postgresql+pool" + config.database_url[config.database_url.index("://") :]
         pool = {"max_connections": MAX_CONNECTIONS, "timeout": BUSY_TIMEOUT}
@@ -37,11 +88,11 @@ def connect(config: Config) -> peewee.Database:
     with storage_errors(f"the database {config.sqlite_path} cannot be used"):
         make_directory(config.sqlite_path.parent)
         _make_private(config.sqlite_path)
-    return PooledSqliteDatabase(
+    return _QueuedSqlite(
         str(config.sqlite_path),
         max_connections=MAX_CONNECTIONS,
         timeout=BUSY_TIMEOUT,
-        check_same_thread=False,  # the pool lends a connection to one thread at a time, but not always to the same one
+        check_same_thread=False,  # a connection is used by one thread at a time, but not always the same
         lock_type="IMMEDIATE",  # a deferred transaction that becomes a write fails at once while another one writes
         pragmas=[
             ("journal_mode", "wal"),
@@ -54,9 +105,9 @@ def connect(config: Config) -> peewee.Database:
 
 
 def _make_private(path: Path) -> None:
-    """Let nobody else read the database, whatever the umask is; SQLite gives its other files the mode of this one."""
+    """Let only this user read the database. SQLite gives its other files the mode of this one."""
     make_private_file(path)
-    for suffix in ("-wal", "-shm"):  # that an earlier release may have made
+    for suffix in ("-wal", "-shm"):  # an earlier release may have made them with another mode
         beside = path.with_name(path.name + suffix)
         with suppress(FileNotFoundError):
             beside.chmod(PRIVATE_FILE)
@@ -69,7 +120,7 @@ def close_database(database: peewee.Database) -> None:
 
 @contextmanager
 def connected(database: peewee.Database) -> Iterator[None]:
-    """Hold one connection for this thread, and name the errors of the block. Inside another ``connected`` it adds nothing."""
+    """Hold one connection for this thread, and translate errors of the block. Nested calls share the connection."""
     with translated_errors(), database.connection_context():
         yield
 
@@ -116,12 +167,12 @@ def translated_errors() -> Iterator[None]:
     except MaxConnectionsExceeded as error:
         raise DatabaseUnavailable("every connection to the database is in use") from error
     except peewee.DatabaseError as error:
-        # IntegrityError and its kind speak of the data, not of the database.
+        # Subclasses such as IntegrityError are about the data, not about the database.
         if type(error) is not peewee.DatabaseError:
             raise
         raise DatabaseUnavailable(f"the database is damaged: {error}") from error
 
 
 def lock_rows(query: Any, database: peewee.Database) -> Any:
-    """Return *query* so that it locks its rows. SQLite's write transaction is one lock already, so there it is unchanged."""
+    """Return *query* with a lock on its rows. SQLite needs none: it has one write transaction at a time."""
     return query.for_update() if database.for_update else query

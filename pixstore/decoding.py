@@ -1,14 +1,17 @@
 """
-What decoding an image may cost. Imports only ``errors``, and Pillow.
+Decodes images, and limits the memory that decoding takes.
 
-A file of a few hundred bytes can ask for gigabytes and minutes within any limit on its size and its pixels, because formats
-differ: the same hundred million pixels take 40 MB as one JPEG, and 1,600 MB as a WebP. So the memory is worked out from
-what the header says, before a pixel is decoded, and refused where it is too much. What is being decoded at the same time
-shares one such amount for the whole process: an image that does not fit beside the others waits for its turn.
+Imports ``structure``, ``room``, ``errors``, and Pillow.
+
+A file of a few hundred bytes can take gigabytes and minutes to decode, even within limits on its size and
+pixels. Formats differ: a hundred million pixels take 40 MB as one JPEG, and 1,600 MB as a WebP. So the memory
+is computed from the header, before a pixel is decoded, and an image that needs too much is refused. All
+images that a process decodes at the same time share one such limit: an image that does not fit beside the
+others waits for its turn.
 """
 
 import io
-import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,89 +19,148 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from pixstore.errors import ImageRejected
+from pixstore.room import Room
+from pixstore.structure import damaged, jpeg, png, truncated
 
 MAX_MEMORY = 420_000_000
-"""What decoding may take, in bytes."""
+"""Most memory that decoding may take in this process, in bytes."""
 
 _ROW = 8
-"""Pillow keeps the address of each row: what a picture of one column is made of, mostly."""
+"""Bytes of the address that Pillow keeps for each row. In a picture of one column, that is most of the memory."""
 
 _SMALL_PIXELS = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
-"""Bytes of a pixel in memory by mode. In every other mode it has four."""
+"""Bytes of a pixel in memory, by mode. Every other mode has four."""
 
 _DECODER = {"WEBP": 12, "AVIF": 12, "GIF": 2, "TIFF": 4}
-"""Bytes of a pixel that the decoder of a format keeps of its own beside the image: canvases, planes, strips; measured."""
+"""Bytes per pixel that a format's decoder needs in addition to the image (canvases, planes, strips), measured."""
 
-# Pillow takes the memory of an image in blocks of 16 MB, which the C library would keep after use, for each thread its own.
-# What is larger than 32 MB it gives back to the system at once.
+_TABLE, _LEAST_TABLE_BITS, _MOST_TABLES = 5_500, 20, 2**16
+"""Of lossless WebP: bytes of a set of code tables in memory (measured), its least bits in the file, most sets."""
+
+_SEVERAL_SCANS = "pixstore_several_scans"
+"""The key in ``image.info`` under which this module notes that a JPEG has several scans."""
+
+# Pillow allocates an image in blocks of 16 MB. The C library would keep such blocks after use, separately for
+# each thread. It returns blocks larger than 32 MB to the system at once.
 Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined] # documented, not exported
 
-_JPEG_SCAN = b"\xff\xda"
+# Pillow warns about each oddity of a file. A file may have thousands of them, which would fill the log.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+PILLOW_NAMES = {
+    "png": "PNG",
+    "webp": "WEBP",
+    "jpg": "JPEG",
+    "gif": "GIF",
+    "avif": "AVIF",
+    "bmp": "BMP",
+    "tiff": "TIFF",
+}
 
 
 def open_image(data: bytes, pillow_name: str) -> ImageFile.ImageFile:
     """
     Return the image *data*, of which only the header has been read.
 
-    Not ``Image.open``: its pixel limit is a setting of the whole process and only warns; ours is the store's.
+    This does not call ``Image.open``, whose pixel limit belongs to the whole process and only warns; each
+    store has a limit of its own. Of a PNG or a JPEG, Pillow gets only the parts that make the picture: it
+    would read the others in Python, in places byte by byte.
     """
     Image.init()
-    return Image.OPEN[pillow_name][0](io.BytesIO(data), "")
+    exif, has_several_scans = None, False
+    if pillow_name == "JPEG":
+        head = jpeg.read_head(data)
+        has_several_scans = head.several_scans
+        exif, data = data[head.exif.start : head.exif.end], jpeg.for_decoder(data, head)
+    elif pillow_name == "PNG":
+        chunks = png.read(data, check=False)
+        exif, data = data[chunks.exif.start : chunks.exif.end], png.for_decoder(data, chunks)
+    image: ImageFile.ImageFile = Image.OPEN[pillow_name][0](io.BytesIO(data), "")
+    if exif is not None:
+        image.info["exif"] = exif
+    image.info[_SEVERAL_SCANS] = has_several_scans
+    image.info.pop("xmp", None)  # browsers ignore an orientation in XMP
+    # Read the file in one piece. Between smaller pieces, Pillow copies unused bytes again and again.
+    image.decodermaxblock = len(data)
+    return image
+
+
+@contextmanager
+def opened(data: bytes, pillow_name: str) -> Iterator[ImageFile.ImageFile]:
+    """
+    Yield the image *data*, opened.
+
+    Raises:
+        ImageRejected: In place of every error that Pillow raises, also inside the ``with`` block.
+    """
+    try:
+        with open_image(data, pillow_name) as image:
+            yield image
+    except ImageRejected:
+        raise
+    except EOFError as error:
+        raise truncated() from error
+    except Exception as error:
+        # Decoders raise all kinds on hostile bytes: OSError, SyntaxError, ValueError, IndexError, …
+        raise (truncated() if "truncated" in str(error) else damaged()) from error
+
+
+def read_exif(image: ImageFile.ImageFile) -> Image.Exif:
+    """Return the EXIF of an opened *image*, or an empty one if the metadata is broken."""
+    try:
+        return image.getexif()
+    except Exception:  # noqa: BLE001 - Pillow raises all kinds on broken metadata
+        return Image.Exif()
 
 
 @contextmanager
 def room_for(image: ImageFile.ImageFile, data: bytes) -> Iterator[None]:
     """
-    Wait until there is memory to decode *image*, which is *data*, and hold it.
+    Wait until there is memory to decode *image*, and hold that memory. *data* is its file.
 
     Raises:
-        ImageRejected: If it takes more than there may ever be.
+        ImageRejected: If the image takes more than ``MAX_MEMORY``.
     """
-    need = memory_needed(image, data)
+    need = memory_needed(image)
     if need > MAX_MEMORY:
         raise ImageRejected(
             "too_costly",
             f"decoding the image would take {need / 1e6:.0f} MB of memory, more than the {MAX_MEMORY / 1e6:.0f} allowed",
         )
-    with _room.held(need):
+    with _room.held(min(need + _tables_at_most(image, data), MAX_MEMORY)):
         yield
 
 
-def memory_needed(image: ImageFile.ImageFile, data: bytes) -> int:
-    """Return about how many bytes decoding *image* takes: rather too many than too few."""
+def memory_needed(image: ImageFile.ImageFile) -> int:
+    """Return an upper estimate of the bytes that decoding *image* takes."""
     pixels = image.width * image.height
     rows = image.height * _ROW
-    if isinstance(image, JpegImageFile) and data.count(_JPEG_SCAN) > 1:
+    if isinstance(image, JpegImageFile) and image.info[_SEVERAL_SCANS]:
         return round(pixels * _coefficient_bytes(image)) + rows
     return pixels * (_DECODER.get(image.format or "", 0) + _SMALL_PIXELS.get(image.mode, 4)) + rows
 
 
+def _tables_at_most(image: ImageFile.ImageFile, data: bytes) -> int:
+    """
+    Return how many bytes of code tables a WebP may need in addition to its pixels.
+
+    A lossless WebP may have other tables for each 4 x 4 pixels, and only decoding shows how many it has.
+    Encoders write few. An image that could need many is not refused; it is decoded while no other image is.
+    """
+    if image.format != "WEBP" or data.startswith(b"VP8 ", 12):
+        return 0
+    blocks = -(-image.width // 4) * -(-image.height // 4)
+    return min(blocks, _MOST_TABLES, len(data) * 8 // _LEAST_TABLE_BITS) * _TABLE
+
+
 def _coefficient_bytes(image: JpegImageFile) -> float:
-    """Return what a pixel of a JPEG of several scans takes: two bytes for each of its coefficients, until the last scan."""
+    """
+    Return the bytes per pixel of a JPEG with several scans.
+
+    Until the last scan, each coefficient takes two bytes.
+    """
     areas = [across * down for _, across, down, _ in image.layer]
     return 2 * sum(areas) / max(*areas, 1)
 
 
-class _Room:
-    """An amount that several threads share, first come, first served: a large one is not overtaken for ever."""
-
-    def __init__(self, size: int) -> None:
-        self._free = size
-        self._turn = threading.Lock()
-        self._change = threading.Condition()
-
-    @contextmanager
-    def held(self, amount: int) -> Iterator[None]:
-        """Wait for so much, and hold it."""
-        with self._turn, self._change:
-            self._change.wait_for(lambda: self._free >= amount)
-            self._free -= amount
-        try:
-            yield
-        finally:
-            with self._change:
-                self._free += amount
-                self._change.notify()
-
-
-_room = _Room(MAX_MEMORY)
+_room = Room(MAX_MEMORY)

@@ -10,10 +10,11 @@ is asked for.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pixstore.answers import CHUNK_SIZE, Answer, Question
+from pixstore.answers import CHUNK_SIZE, SHORTER, Answer, Question
 from pixstore.errors import PixstoreError
 from pixstore.store import ImageStore
 from pixstore.wire import TOKEN_LIMIT, batch_length
@@ -29,7 +30,7 @@ _TOKEN_DIGITS = len(str(TOKEN_LIMIT))
 
 
 class BadRequest(PixstoreError):
-    """The body of a batch request is not what it must be. Answered with 400 and these words."""
+    """The body of a batch request is not valid. The answer is 400 with the message of this error."""
 
 
 class ImageEndpoint:
@@ -71,11 +72,19 @@ class ImageEndpoint:
             question.image_id, proof=question.proof, client_token=question.client_token
         )
         headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(answer.size))]
-        start_response("200 OK", headers + self._headers)
-        if answer.blob is not None and not answer.head and "wsgi.file_wrapper" in environ:
-            sent: Iterable[bytes] = environ["wsgi.file_wrapper"](answer.blob, CHUNK_SIZE)
-            return sent
-        return _Body(answer.chunks(), answer.close)
+        write = start_response("200 OK", headers + self._headers)
+        if answer.blob is None or "wsgi.file_wrapper" not in environ:
+            return _Body(answer.chunks(), answer.close)
+        try:
+            if answer.head:
+                write(answer.head)  # the rest is sent from the file, not copied through this program
+        except BaseException:
+            answer.close()
+            raise
+        sent: Iterable[bytes] = environ["wsgi.file_wrapper"](
+            _SentFile(answer.blob, answer.blob_size), CHUNK_SIZE
+        )
+        return sent
 
     def _serve_batch(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
@@ -100,8 +109,27 @@ class ImageEndpoint:
         return [body] if body else []
 
 
+class _SentFile:
+    """
+    A blob that a server sends from its file. Closing it raises ``OSError`` if the file became shorter in the meantime.
+
+    Then the server closes the connection. Otherwise, the client would wait for the missing bytes.
+    """
+
+    def __init__(self, blob: BinaryIO, size: int) -> None:
+        self._blob = blob
+        self._end = blob.tell() + size
+        self.fileno, self.read, self.seek, self.tell = blob.fileno, blob.read, blob.seek, blob.tell
+
+    def close(self) -> None:
+        """Close the blob."""
+        with self._blob:
+            if os.fstat(self._blob.fileno()).st_size < self._end:
+                raise OSError(SHORTER)
+
+
 class _Body:
-    """Chunks of a response, and what to do when the server is done with them, even where it took none."""
+    """Chunks of a response. The server calls ``close`` at the end, even if it has read no chunk."""
 
     def __init__(self, chunks: Iterator[bytes], close: Callable[[], None]) -> None:
         self._chunks = chunks
@@ -112,7 +140,7 @@ class _Body:
 
 
 def _framed(answers: Iterator[Answer]) -> Iterator[bytes]:
-    """Yield each payload behind its length; small ones in one piece, so that a thumbnail is one write."""
+    """Yield each payload behind its length. A small one is one piece, so a thumbnail takes one write."""
     for answer in answers:
         if answer.size <= CHUNK_SIZE:
             payload = answer.to_bytes()
@@ -147,19 +175,19 @@ def _question(environ: "WSGIEnvironment", image_id: str) -> Question:
 
 
 def _token(value: object) -> int | None:
-    """Return the token that *value* (a number, or its decimal digits) is, or ``None``: then the client gets the key."""
+    """Return *value* (a number or decimal digits) as a token, or ``None``: then the client gets the key."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _TOKEN_DIGITS:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _read_body(environ: "WSGIEnvironment") -> bytes:
-    """Return the body, reading no more than was announced: a server need not say where it ends (PEP 3333)."""
+    """Return the body. Read no more than Content-Length: servers need not signal its end (PEP 3333)."""
     announced = environ.get("CONTENT_LENGTH") or ("" if environ.get("wsgi.input_terminated") else "0")
     length = int(announced) if announced.isascii() and announced.isdigit() else MAX_BATCH_BODY + 1
     try:
         body: bytes = environ["wsgi.input"].read(min(length, MAX_BATCH_BODY + 1))
-    except Exception:  # noqa: BLE001 - servers raise all kinds where a client breaks off or sends chunks that are none
+    except Exception:  # noqa: BLE001 - servers raise all kinds of errors for a broken connection or broken chunks
         raise BadRequest("The body could not be read") from None
     if len(body) > MAX_BATCH_BODY:
         raise BadRequest(f"The body is larger than {MAX_BATCH_BODY} bytes")

@@ -68,7 +68,7 @@ class ImageNotFound(PixstoreError):
 
 
 class ImageChanged(PixstoreError):
-    """The image was updated in the meantime, so the version that was to be replaced is not the current one."""
+    """Another update came first, so the version to be replaced is no longer the current one."""
 
     def __init__(self, image_id: str) -> None:
         super().__init__(f"the image {image_id!r} was changed in the meantime")
@@ -80,7 +80,7 @@ class WireError(PixstoreError):
 
 
 class BlobFormatError(PixstoreError):
-    """The bytes are not a sealed blob of a version this program reads."""
+    """The bytes are not a sealed blob, or have a version that this program cannot read."""
 
 
 class KeyringError(PixstoreError):
@@ -88,7 +88,7 @@ class KeyringError(PixstoreError):
 
 
 class DecryptionFailed(PixstoreError):
-    """One refusal for a wrong key, a damaged and an altered ciphertext: they must look the same from outside."""
+    """The key is wrong, or the ciphertext is damaged or altered. All three must look the same from outside."""
 
     def __init__(self, message: str = "wrong key, or the data was damaged or altered") -> None:
         super().__init__(message)
@@ -110,7 +110,7 @@ class BlobNotFound(StorageError):
 
 
 class RecordDamaged(StorageError):
-    """The database row of an image holds what no store has written. Other images are not affected."""
+    """The database row of an image holds values that no store writes. Other images are not affected."""
 
     def __init__(self, image_id: str) -> None:
         super().__init__(
@@ -123,4 +123,4 @@ class StorageFull(StorageError):
 
 
 class DatabaseUnavailable(StorageError):
-    """The database could not be reached or stayed busy; nothing is known to have changed."""
+    """The database could not be reached, or stayed busy. The change may or may not have been made."""

@@ -1,4 +1,4 @@
-"""Durable small files: atomic replacement, directory sync, a lock between processes. Imports only ``errors``."""
+"""Durable small files: atomic replacement, synced directories, locks between processes. Imports only ``errors``."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ _NO_ROOM = frozenset({ENOSPC, EDQUOT, EFBIG})
 
 
 def make_directory(path: Path) -> None:
-    """Make *path* and its parents, readable by this user alone, and make the entry durable."""
+    """Make *path* and its parents, readable by this user alone. The new entries survive a power cut."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -26,7 +26,7 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def sync_directory(path: Path) -> None:
+def sync_directory(path: Path | str) -> None:
     """Make the entries of directory *path* (made, renamed, removed) survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -52,7 +52,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file *path* with mode 0600, or give that mode to one that is there, whatever the umask is."""
+    """Make an empty file *path* with mode 0600, or give an existing file that mode. The umask has no effect."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         os.fchmod(descriptor, PRIVATE_FILE)
@@ -66,7 +66,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     Hold the lock file *path* against every other process and thread; it is released even by a crash.
 
     Raises:
-        BlockingIOError: Without *wait*, if somebody else holds it.
+        BlockingIOError: Without *wait*, if another process or thread holds it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
@@ -78,7 +78,11 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 @contextmanager
 def storage_errors(what: str, name: str | None = None) -> Iterator[None]:
-    """Turn what the operating system says of files into errors of this library, which begin with *what*."""
+    """
+    Turn an ``OSError`` into a ``StorageError``, or ``StorageFull`` if there is no room.
+
+    Its message begins with *what*.
+    """
     try:
         yield
     except OSError as error:

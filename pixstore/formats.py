@@ -1,19 +1,22 @@
 """
-Which images are accepted, and what their bytes say of themselves. Pure: bytes in, values out; imports only ``errors`` and
-``decoding``.
+Decides which images are accepted, and reads their format and size.
 
-Content decides the format, never a name or a header. PNG, WebP and JPEG are walked by their structure, which finds a
-truncated file without decoding a pixel; the formats that have to be configured are decoded by Pillow once.
+Pure: bytes in, values out. Imports ``structure``, ``decoding`` and ``errors``.
+
+The content decides the format, never a name or a header. An image that browsers show whole is accepted and
+kept byte for byte; one that they show in part or not at all is refused. For PNG, WebP and JPEG, the structure
+of the file is read, which finds a truncated file without decoding a pixel. Images of the other formats, which
+have to be configured, are decoded once by Pillow.
 """
 
 import struct
-import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
+from pixstore import decoding
 from pixstore.crypto import Buffer
-from pixstore.decoding import open_image, room_for
 from pixstore.errors import BlobFormatError, ImageRejected, RejectionReason
+from pixstore.structure import avif, bmp, damaged, gif, jpeg, png, tiff, webp
 
 DEFAULT_FORMATS = ("png", "webp", "jpg", "jpeg")
 """Formats 1 to 4 of every store. The format byte of an image is its 1-based position in the configured list."""
@@ -29,13 +32,13 @@ MIME_TYPES = {
     "tiff": "image/tiff",
 }
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
-_PILLOW_NAMES = {"gif": "GIF", "avif": "AVIF", "bmp": "BMP", "tiff": "TIFF"}
+_BMP_HEADERS = {bytes([size, 0, 0, 0]) for size in (12, 40, 52, 56, 64, 108, 124)}
+"""The possible starts of a BMP's second header, which begins with its own size."""
 
 
 class ImageLimits(NamedTuple):
-    """What an image must keep to."""
+    """The limits that every image must keep."""
 
     formats: tuple[str, ...] = DEFAULT_FORMATS
     max_bytes: int = 32 * 2**20
@@ -44,9 +47,10 @@ class ImageLimits(NamedTuple):
 
 class InspectedImage(NamedTuple):
     """
-    The bytes of an image, and what they say of themselves: format name, width and height in pixels as stored.
+    The bytes of an image that was inspected, its format, and its width and height in pixels as stored.
 
-    Whoever has one need not inspect the bytes again. A viewer may turn the image: see the orientation in its metadata.
+    A function that gets one need not inspect the bytes again. The orientation in the metadata may tell
+    viewers to turn the image.
     """
 
     data: bytes
@@ -88,9 +92,17 @@ def format_of_byte(byte: int, names: Sequence[str]) -> str:
     return names[byte - 1]
 
 
-def inspect(data: Buffer, limits: ImageLimits = ImageLimits()) -> InspectedImage:  # noqa: B008 - immutable
+def inspect(
+    data: Buffer,
+    limits: ImageLimits = ImageLimits(),  # noqa: B008 - immutable
+    *,
+    decode: bool = True,
+) -> InspectedImage:
     """
-    Check that *data* is a whole image within *limits*, and return it with what it says of itself.
+    Check that *data* is a whole image within *limits*, and return it with its format and size.
+
+    For GIF, AVIF, BMP and TIFF, the check decodes the image. A caller that decodes it anyway passes
+    ``decode=False``, so that it is decoded only once.
 
     Raises:
         ImageRejected: Naming the first thing that is wrong.
@@ -114,12 +126,16 @@ def inspect(data: Buffer, limits: ImageLimits = ImageLimits()) -> InspectedImage
             f"{name.upper()} images are not accepted here, only {_listed(limits.formats)}",
         )
     width, height = _PROBES[name](data, limits.max_pixels)
+    _check_size(width, height, limits.max_pixels)
+    if decode and name in _DECODED:
+        with decoding.opened(data, decoding.PILLOW_NAMES[name]) as image, decoding.room_for(image, data):
+            image.load()
     return InspectedImage(data, name, width, height)
 
 
 def detect(data: bytes) -> str | None:
     """Return the name of the format that the first bytes of *data* announce, or ``None``."""
-    if data.startswith(_PNG_SIGNATURE):
+    if data.startswith(png.SIGNATURE):
         return "png"
     if data.startswith(_JPEG_SIGNATURE):
         return "jpg"
@@ -127,149 +143,46 @@ def detect(data: bytes) -> str | None:
         return "webp"
     if data[:6] in (b"GIF87a", b"GIF89a"):
         return "gif"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
+    if avif.is_avif(data):
         return "avif"
     if data[:4] in (b"II*\0", b"MM\0*"):
         return "tiff"
-    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
+    if data[:2] == b"BM" and (data[6:10] == b"\0\0\0\0" or data[14:18] in _BMP_HEADERS):
         return "bmp"
     return None
 
 
 def _probe_png(data: bytes, max_pixels: int) -> tuple[int, int]:
-    """Walk the chunks (PNG, third edition, section 5), checking each CRC."""
-    if len(data) < 33:
-        _truncated()
-    if data[12:16] != b"IHDR":
-        _damaged()
-    width, height = struct.unpack_from(">II", data, 16)
-    _check_size(width, height, max_pixels)
-    has_pixels = False
-    view, position = memoryview(data), len(_PNG_SIGNATURE)
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 12 + length
-        if end > len(data):
-            _truncated()
-        if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            _damaged()
-        has_pixels |= kind == b"IDAT"
-        position = end
-        if kind == b"IEND":
-            if not has_pixels:
-                _damaged()
-            return width, height
-    _truncated()
-
-
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
-_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
-_MAX_JPEG_SCANS = 100  # encoders write about ten
+    if len(data) >= 33 and data[12:16] == b"IHDR":
+        # Check the size first: the checksums of the chunks take time.
+        width, height = struct.unpack_from(">II", data, 16)
+        _check_size(width, height, max_pixels)
+    return png.read(data)[:2]
 
 
 def _probe_jpeg(data: bytes, max_pixels: int) -> tuple[int, int]:
-    """Walk the marker segments (ITU-T T.81, annex B) to the first scan, then look for the end marker behind it."""
-    size: tuple[int, int] | None = None
-    position = 2
-    while position + 4 <= len(data):
-        marker, length = _jpeg_segment(data, position)
-        if marker in _JPEG_FRAMES:
-            size = _jpeg_size(data, position)
-            _check_size(*size, max_pixels)
-        position += length
-        if marker == _JPEG_SCAN:
-            if size is None:
-                _damaged()
-            # Inside a scan 0xFF is always followed by a stuffed zero or a restart marker, so this is the real end.
-            if data.rfind(b"\xff\xd9", position) < 0:
-                _truncated()
-            _check_scans(1 + data.count(b"\xff\xda", position))
+    head = jpeg.read_head(data)
+    _check_size(head.width, head.height, max_pixels)
+    jpeg.end_of_picture(data, head)
+    return head.width, head.height
+
+
+def _probe_webp(data: bytes, _max_pixels: int) -> tuple[int, int]:
+    return webp.read(data)[:2]
+
+
+def _probe_gif(data: bytes, _max_pixels: int) -> tuple[int, int]:
+    return gif.read(data)
+
+
+def _probe_with_pillow(name: str, check: Callable[[bytes], None]) -> Callable[[bytes, int], tuple[int, int]]:
+    """Return a probe that lets Pillow read the header, after *check* has refused files that take long to read."""
+
+    def probe(data: bytes, _max_pixels: int) -> tuple[int, int]:
+        check(data)
+        with decoding.opened(data, decoding.PILLOW_NAMES[name]) as image:
+            size: tuple[int, int] = image.size
             return size
-    _truncated()
-
-
-def _check_scans(count: int) -> None:
-    """Refuse a JPEG of endless scans: each goes over the whole picture again, and needs a few bytes only."""
-    if count > _MAX_JPEG_SCANS:
-        _reject("too_costly", f"the image is made of {count} scans, more than the {_MAX_JPEG_SCANS} allowed")
-
-
-def _jpeg_segment(data: bytes, position: int) -> tuple[int, int]:
-    """Return the marker at *position* and how many bytes lead to the next one."""
-    marker = data[position + 1]
-    if data[position] != 0xFF or marker == _JPEG_END:
-        _damaged()
-    if marker == 0xFF:  # a fill byte
-        return marker, 1
-    if marker in _JPEG_BARE_MARKERS:
-        return marker, 2
-    length = int.from_bytes(data[position + 2 : position + 4], "big")
-    if length < 2:
-        _damaged()
-    return marker, 2 + length
-
-
-def _jpeg_size(data: bytes, position: int) -> tuple[int, int]:
-    if position + 9 > len(data):
-        _truncated()
-    height, width = struct.unpack_from(">HH", data, position + 5)
-    return width, height
-
-
-def _probe_webp(data: bytes, max_pixels: int) -> tuple[int, int]:
-    """Walk the RIFF chunks (RFC 9649, section 2)."""
-    end = 8 + int.from_bytes(data[4:8], "little")
-    if len(data) < max(end, 30):
-        _truncated()
-    size = _webp_size(data)
-    _check_size(*size, max_pixels)
-    has_pixels = False
-    position = 12
-    while position + 8 <= end:
-        kind, length = struct.unpack_from("<4sI", data, position)
-        position += 8 + length + length % 2
-        has_pixels |= kind in _WEBP_PIXELS and length > 0
-    if not has_pixels or position > end + 1:  # the padding of the last chunk may be left out
-        _damaged()
-    return size
-
-
-_WEBP_PIXELS = frozenset({b"VP8 ", b"VP8L", b"ANMF"})
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    kind = data[12:16]
-    if kind == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if kind == b"VP8L" and data[20] == 0x2F:
-        bits = int.from_bytes(data[21:25], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    _damaged()
-
-
-def _probe_with_pillow(name: str) -> Callable[[bytes, int], tuple[int, int]]:
-    def probe(data: bytes, max_pixels: int) -> tuple[int, int]:
-        try:
-            with open_image(data, _PILLOW_NAMES[name]) as image:
-                _check_size(*image.size, max_pixels)
-                with room_for(image, data):
-                    image.load()
-                size: tuple[int, int] = image.size
-        except ImageRejected:
-            raise
-        except EOFError:
-            _truncated()
-        except Exception as error:  # noqa: BLE001 - Pillow's decoders raise all kinds on hostile bytes
-            if "truncated" in str(error):
-                _truncated()
-            _damaged()
-        if name == "gif" and not data.rstrip(b"\0").endswith(b";"):  # Pillow reads the first frame alone
-            _truncated()
-        return size
 
     return probe
 
@@ -278,27 +191,25 @@ _PROBES: dict[str, Callable[[bytes, int], tuple[int, int]]] = {
     "png": _probe_png,
     "jpg": _probe_jpeg,
     "webp": _probe_webp,
-    **{name: _probe_with_pillow(name) for name in _PILLOW_NAMES},
+    "gif": _probe_gif,
+    "avif": _probe_with_pillow("avif", avif.check),
+    "bmp": _probe_with_pillow("bmp", bmp.check),
+    "tiff": _probe_with_pillow("tiff", tiff.check),
 }
+
+_DECODED = frozenset({"gif", "avif", "bmp", "tiff"})
+"""Formats whose structure does not tell whether the pixels are complete."""
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
-        _damaged()
+        raise damaged()
     if width * height > max_pixels:
         megapixels, allowed = width * height / 1e6, max_pixels / 1e6
         _reject(
             "too_many_pixels",
             f"the image has {width} x {height} = {megapixels:.1f} megapixels, more than the {allowed:g} allowed",
         )
-
-
-def _truncated() -> NoReturn:
-    _reject("truncated", "the image is truncated: its end is missing")
-
-
-def _damaged() -> NoReturn:
-    _reject("damaged", "the image is damaged and cannot be read")
 
 
 def _reject(reason: RejectionReason, message: str) -> NoReturn:

@@ -87,7 +87,7 @@ def check_blob_id(name: str) -> str:
     Return *name* if it is one that ``new_blob_id`` could have made.
 
     Raises:
-        StorageError: If it is not. No other name ever meets a path.
+        StorageError: If it is not, so that no other name is ever used in a path.
     """
     if not is_blob_id(name):
         raise StorageError("not the name of a blob")

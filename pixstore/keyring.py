@@ -1,7 +1,7 @@
 """
 Master key → store keys and service secret → image keys. Imports ``crypto``, ``blob_format`` (sizes), ``errors``.
 
-The keyring is a small JSON document whose secrets are wrapped by the master key, so its bytes may be copied anywhere:
+The keyring is a small JSON document. Its secrets are wrapped by the master key, so it may be copied anywhere:
 
     {"format": "pixstore-keyring", "version": 2, "generation": <number>, "active": <store key id>,
      "store_keys": [{"id": <16 hex digits>, "created_at": <ms>, "wrapped": <base64>}, …],
@@ -13,15 +13,16 @@ The keyring is a small JSON document whose secrets are wrapped by the master key
               associated data = "pixstore/v1/keyring" | 0 | "store-key" or "service-secret" | 0 | id ("" for the secret)
     the key of the seal = HKDF(master key, "pixstore/v1/keyring-seal")
 
-One store key is active and wraps the keys of new image versions; older ones stay until nothing needs them. ``dropped`` names
-keys that were removed on purpose. ``held`` names keys that came back from copies of the keyring: blobs that no record names may
-need them, so they stay until a rebuild has looked at every blob. Each change makes the next generation. Documents of version 1
-(release 0.1) have neither generation, ``dropped``, ``held`` nor seal; they can be read, and are written as version 2.
+One store key is active and wraps the keys of new image versions; older ones stay until nothing needs them.
+``dropped`` names keys that were removed on purpose. ``held`` names keys that came back from copies of the
+keyring: blobs that no record names may need them, so they stay until a rebuild has looked at every blob. Each
+change adds 1 to the generation. Documents of version 1 (release 0.1) have neither generation, ``dropped``,
+``held`` nor seal; they can be read, and are written as version 2.
 
     wrapped image key: associated data = format version (u16 LE) | store-key id(8) | image id | blob id(16)
-    sealed details, sealed text: under HKDF(store key, label), each label one purpose
+    sealed details, sealed text: under HKDF(store key, label), one label for each purpose
 
-So no row, header or blob opens in another's place.
+So a wrapped key, details or text that are copied to another row or blob do not open there.
 """
 
 import base64
@@ -66,7 +67,7 @@ class StoreKey:
 
 @dataclass(frozen=True)
 class Keyring:
-    """The opened keyring. Immutable: rotating returns another one."""
+    """The opened keyring. Immutable: a rotation returns a new one."""
 
     store_keys: Mapping[str, StoreKey]
     active: str
@@ -76,7 +77,8 @@ class Keyring:
     dropped: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     randbytes: RandomBytes = field(default=secrets.token_bytes, repr=False, compare=False)
-    _derived: dict[tuple[str, str], bytes] = field(
+    _derived: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _ciphers: dict[tuple[str, str | None], crypto.Cipher] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -98,8 +100,9 @@ class Keyring:
         """
         Open the keyring that *document* holds.
 
-        With *may_be_unsealed* a document of version 1 opens, too. Each of its keys is authentic, but which one is active is
-        not: take it for a copy, or for a store of release 0.1, never for the authority.
+        With *may_be_unsealed*, a document of version 1 opens too. Its keys are authentic, but its choice of
+        the active key is not. So use it only for copies and for stores of release 0.1, never for the
+        authority.
 
         Raises:
             KeyringError: If it is damaged, of a newer version, or *master_key* does not open it.
@@ -135,7 +138,7 @@ class Keyring:
             raise KeyringError(_DAMAGED) from None
 
     def to_json(self, master_key: bytes) -> bytes:
-        """Return the document, every secret freshly wrapped by *master_key*, and sealed."""
+        """Return the sealed document. *master_key* wraps every secret with a new nonce."""
         document: dict[str, Any] = {
             "format": DOCUMENT_FORMAT,
             "version": DOCUMENT_VERSION,
@@ -165,13 +168,13 @@ class Keyring:
         return replace(self, store_keys={**self.store_keys, key.id: key}, active=key.id)
 
     def with_active_since(self, time: int) -> "Keyring":
-        """Return this keyring with *time* (ms) as the time at which the active store key was made."""
+        """Return this keyring with *time* (ms) as the creation time of its active store key."""
         key = replace(self.store_keys[self.active], created_at=time)
         return replace(self, store_keys={**self.store_keys, key.id: key})
 
     def without_store_keys(self, key_ids: Collection[str]) -> "Keyring":
         """
-        Return this keyring without the store keys *key_ids*, which it remembers as dropped.
+        Return this keyring without the store keys *key_ids*, and list them as dropped.
 
         Raises:
             KeyringError: If one of them is active or held.
@@ -186,28 +189,33 @@ class Keyring:
         return replace(self, store_keys=left, dropped=self.dropped | frozenset(key_ids))
 
     def with_new_service_secret(self, *, now: int) -> "Keyring":
-        """Return this keyring with a new service secret: sessions and proofs end, nothing else."""
+        """Return this keyring with a new service secret. That ends sessions and proofs, and nothing else."""
         return replace(self, service_secret=self.randbytes(crypto.KEY_SIZE), service_secret_created_at=now)
 
     def with_keys_of(self, others: Iterable["Keyring"]) -> "Keyring":
-        """Return this keyring with the store keys of *others* that it lacks and has not dropped. Those are held."""
+        """
+        Return this keyring with the store keys of *others* that it lacks. The added keys are held.
+
+        A dropped key comes back, too. An older database may have been restored, and images saved under that key since then.
+        """
         found = {key_id: key for other in others for key_id, key in other.store_keys.items()}
-        new = {
-            key_id: key
-            for key_id, key in found.items()
-            if key_id not in self.store_keys and key_id not in self.dropped
-        }
-        return replace(self, store_keys={**self.store_keys, **new}, held=self.held | new.keys())
+        new = {key_id: key for key_id, key in found.items() if key_id not in self.store_keys}
+        return replace(
+            self,
+            store_keys={**self.store_keys, **new},
+            dropped=self.dropped - new.keys(),
+            held=self.held | new.keys(),
+        )
 
     def with_nothing_held(self) -> "Keyring":
-        """Return this keyring after a rebuild: keys that came back are like the others."""
+        """Return this keyring with no key held. A rebuild calls this, once it has looked at every blob."""
         return replace(self, held=frozenset())
 
     def wrap_key(self, image_key: bytes, *, image_id: str, blob_id: str) -> bytes:
-        """Return *image_key* wrapped by the active store key, for this image id and blob id alone."""
+        """Return *image_key* wrapped by the active store key. It opens for this image id and blob id alone."""
         return crypto.wrap(
             image_key,
-            key=self.store_keys[self.active].secret,
+            key=self._cipher(self.active),
             nonce=self.randbytes(crypto.IV_SIZE),
             associated_data=_key_place(self.active, image_id, blob_id),
         )
@@ -222,7 +230,7 @@ class Keyring:
         """
         return crypto.unwrap(
             wrapped,
-            key=self._store_key(store_key_id).secret,
+            key=self._cipher(store_key_id),
             associated_data=_key_place(store_key_id, image_id, blob_id),
         )
 
@@ -235,7 +243,7 @@ class Keyring:
         return self._open(sealed, store_key_id, DETAILS_LABEL, head)
 
     def seal_text(self, text: str, *, purpose: str, row_id: str) -> bytes:
-        """Return *text* sealed for one column (*purpose*) of one row, the store key's id in front."""
+        """Return *text* sealed for one column (*purpose*) of one row. The id of the store key stands in front."""
         sealed = self._seal(text.encode(), self.active, TEXT_LABEL, _text_place(purpose, row_id))
         return bytes.fromhex(self.active) + sealed
 
@@ -246,7 +254,10 @@ class Keyring:
 
     def secret(self, label: str) -> bytes:
         """Return 32 bytes derived from the service secret for the one purpose that *label* names."""
-        return self._derive("", self.service_secret, label)
+        derived = self._derived.get(label)
+        if derived is None:
+            derived = self._derived[label] = crypto.derive(self.service_secret, label)
+        return derived
 
     def _store_key(self, key_id: str) -> StoreKey:
         try:
@@ -255,18 +266,20 @@ class Keyring:
             raise KeyringError(f"the keyring does not hold the store key {key_id}") from None
 
     def _seal(self, plaintext: bytes, key_id: str, label: str, place: bytes) -> bytes:
-        key = self._derive(key_id, self._store_key(key_id).secret, label)
+        key = self._cipher(key_id, label)
         return crypto.wrap(plaintext, key=key, nonce=self.randbytes(crypto.IV_SIZE), associated_data=place)
 
     def _open(self, sealed: bytes, key_id: str, label: str, place: bytes) -> bytes:
-        key = self._derive(key_id, self._store_key(key_id).secret, label)
-        return crypto.unwrap(sealed, key=key, associated_data=place)
+        return crypto.unwrap(sealed, key=self._cipher(key_id, label), associated_data=place)
 
-    def _derive(self, key_id: str, secret: bytes, label: str) -> bytes:
-        derived = self._derived.get((key_id, label))
-        if derived is None:
-            derived = self._derived[key_id, label] = crypto.derive(secret, label)
-        return derived
+    def _cipher(self, key_id: str, label: str | None = None) -> crypto.Cipher:
+        """Return the cipher of the store key *key_id* itself, or of the key derived from it for the purpose *label*."""
+        cipher = self._ciphers.get((key_id, label))
+        if cipher is None:
+            secret = self._store_key(key_id).secret
+            cipher = crypto.cipher(secret if label is None else crypto.derive(secret, label))
+            self._ciphers[key_id, label] = cipher
+        return cipher
 
     def _wrap(self, secret: bytes, master_key: bytes, kind: str, key_id: str) -> str:
         wrapped = crypto.wrap(
@@ -280,9 +293,10 @@ class Keyring:
 
 def merged(keyrings: Sequence[Keyring]) -> Keyring:
     """
-    Return the keyring of a store that has lost the row of its own, from at least one copy.
+    Return one keyring made of at least one copy, for a store whose keyring row is lost.
 
-    The newest copy says which key is active. Every key is held, and none counts as dropped: only the row knows that.
+    The newest copy says which key is active. Every key is held, and none counts as dropped: only the row was
+    sure of that.
     """
     newest = max(
         keyrings, key=lambda keyring: (keyring.generation, keyring.store_keys[keyring.active].created_at)
@@ -293,7 +307,7 @@ def merged(keyrings: Sequence[Keyring]) -> Keyring:
 
 def store_key_ids(document: bytes) -> frozenset[str]:
     """
-    Return the ids of the store keys in *document*, which needs no master key.
+    Return the ids of the store keys in *document*. This needs no master key.
 
     Raises:
         KeyringError: If it is damaged or of a newer version.
@@ -306,7 +320,9 @@ def store_key_ids(document: bytes) -> frozenset[str]:
 
 def active_store_key_id(document: bytes) -> str:
     """
-    Return the id of the active store key in *document*, which needs no master key. Nothing vouches for it.
+    Return the id of the active store key in *document*.
+
+    This needs no master key, so the id is not authenticated.
 
     Raises:
         KeyringError: If it is damaged or of a newer version.

@@ -1,9 +1,12 @@
 """
 Where the master key comes from, and how a new one takes its place. Imports ``config``, ``files``.
 
-It is given by the environment, by a file (a secret that somebody mounts, a credential of the service manager), or it lies in
-``master.key`` in the data directory, made at the first start. While it is rotated, two keys are good: the current one and the new
-one. A file of our own then holds both, a line each; a new key from outside is given beside the current one.
+The key is given in the environment or in a file (a mounted secret, a credential of the service manager).
+Otherwise it lies in ``master.key`` in the data directory, which the first start makes.
+
+During a rotation two keys are accepted: the current one and the new one. If the key lies in a file that this
+program can write, that file then holds both, one per line. Otherwise the new key is given in the settings,
+beside the current one.
 """
 
 import base64
@@ -25,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 def master_keys(config: Config) -> list[bytes]:
     """
-    Return the master keys that are good: the current one first, then a new one if there is one.
+    Return the accepted master keys: the current one first, then a new one if there is one.
 
     Raises:
-        KeyringError: If there is none, or what should be one is not.
+        KeyringError: If there is no master key, or its text or file does not hold a valid one.
     """
     keys = [config.master_key] if config.master_key is not None else _keys_in_file(key_file(config))
     new = given_new_key(config)
@@ -36,7 +39,7 @@ def master_keys(config: Config) -> list[bytes]:
 
 
 def first_master_key(config: Config) -> bytes:
-    """Return the master key of a store that has no keyring yet. If nobody gives one, it is made in its file."""
+    """Return the master key of a store that has no keyring yet. If there is none, make one in its file."""
     path = key_file(config)
     if config.master_key is not None or path.exists():
         return master_keys(config)[0]
@@ -49,7 +52,7 @@ def first_master_key(config: Config) -> bytes:
 
 def given_new_key(config: Config) -> bytes | None:
     """
-    Return the new master key that somebody gives beside the current one, or ``None``.
+    Return the new master key that the settings give beside the current one, or ``None``.
 
     Raises:
         KeyringError: If its file cannot be read or holds no key.
@@ -60,16 +63,16 @@ def given_new_key(config: Config) -> bytes | None:
 
 
 def key_file(config: Config) -> Path:
-    """Return the file that the master key lies in, where it lies in one."""
+    """Return the file of the master key. It is not used if the key comes from the environment."""
     return config.master_key_file or config.data_dir / FILE_NAME
 
 
 def write_key_file(config: Config, keys: list[bytes]) -> None:
     """
-    Make *keys* the content of the master key's file, mode 0600. A symbolic link is followed, not replaced.
+    Write *keys* to the master key's file, with mode 0600. A symbolic link is followed, not replaced.
 
     Raises:
-        StorageError: If the file cannot be replaced, as one that is mounted cannot. Then it is as it was.
+        StorageError: If the file cannot be replaced (a mounted file cannot). The file is then unchanged.
     """
     path = key_file(config)
     with storage_errors(
@@ -80,16 +83,17 @@ def write_key_file(config: Config, keys: list[bytes]) -> None:
 
 
 def pending_key(config: Config) -> bytes | None:
-    """Return the new key of a rotation that release 0.1 has not finished, or ``None``."""
+    """Return the new key of a rotation that release 0.1 began and did not finish, or ``None``."""
     path = key_file(config).with_suffix(PENDING_SUFFIX)
     return _keys_in_file(path)[0] if config.master_key is None and path.exists() else None
 
 
 def finish_rotation(config: Config, used: bytes) -> None:
     """
-    Make *used*, the key that opens the keyring, the only one of its file, if an interrupted rotation left another beside it.
+    Finish an interrupted rotation: leave only *used*, the key that opens the keyring, in its file.
 
-    A key that is given from outside is left alone. If the file cannot be written, the log says so: both keys stay good.
+    A key that comes from outside is left alone. If the file cannot be written, the error is logged and both
+    keys stay valid.
     """
     if config.master_key is not None or used == given_new_key(config):
         return

@@ -1,12 +1,11 @@
 """
-The store's tables and the queries on them. Imports ``database``, ``errors`` and what a sound row is made of.
+The store's tables and queries. Imports ``queries``, ``database``, ``errors``, and sizes and checks of row values.
 
 Models are declared without a database. ``StoreModels(database)`` makes those of one database, so several stores can be open
 in one process.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
@@ -14,9 +13,10 @@ import peewee
 
 from pixstore.config import Config
 from pixstore.crypto import IV_SIZE, TAG_SIZE, WRAPPED_KEY_SIZE
-from pixstore.database import apply_migrations, close_database, connect, connected, lock_rows
+from pixstore.database import apply_migrations, close_database, connect, lock_rows
 from pixstore.errors import RecordDamaged
 from pixstore.ids import is_blob_id
+from pixstore.queries import Query, Reader, argument
 from pixstore.wire import TOKEN_LIMIT
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -24,7 +24,7 @@ MIGRATION_TABLE = "pixstore_migration"
 
 
 class KeyringRow(peewee.Model):
-    """The keyring: one row, which is the authority over its copies (``store_keyring``)."""
+    """The keyring: one row, which has authority over its copies (``store_keyring``)."""
 
     id = peewee.IntegerField(primary_key=True)
     generation = peewee.BigIntegerField()
@@ -35,7 +35,7 @@ class KeyringRow(peewee.Model):
 
 
 class StoreKeyRow(peewee.Model):
-    """A store key of the keyring. Rows that need a key refer to it, so it cannot be dropped under them."""
+    """A store key of the keyring. Rows that need the key refer to it, so it cannot be dropped."""
 
     id = peewee.TextField(primary_key=True)
 
@@ -44,7 +44,7 @@ class StoreKeyRow(peewee.Model):
 
 
 class TextPurpose(peewee.Model):
-    """What texts are sealed for under a store key: somewhere in the database there may be one."""
+    """A purpose for which texts may be sealed under a store key, somewhere in the database."""
 
     store_key_id: Any
     store_key = peewee.ForeignKeyField(
@@ -58,7 +58,7 @@ class TextPurpose(peewee.Model):
 
 
 class Image(peewee.Model):
-    """The record of one image: which blob holds its current version, and what opens it."""
+    """The record of one image: the blob of its current version, and the key, IV and tag to open it."""
 
     store_key_id: Any
     id = peewee.TextField(primary_key=True)
@@ -81,7 +81,7 @@ class Image(peewee.Model):
 
 
 class DeadBlob(peewee.Model):
-    """A blob that no record names any more and that is still to be removed: no restart forgets it."""
+    """A blob that no record names any more and that is not removed yet. No restart forgets it."""
 
     blob_id = peewee.TextField(primary_key=True)
     dead_at = peewee.BigIntegerField()
@@ -91,7 +91,7 @@ class DeadBlob(peewee.Model):
 
 
 class Hold(peewee.Model):
-    """Somebody (a backup) who needs dead blobs to stay until a time. A holder that crashes holds them no longer than that."""
+    """A hold on dead blobs, such as that of a backup. It ends at *until*, also if its holder crashes."""
 
     name = peewee.TextField(primary_key=True)
     until = peewee.BigIntegerField()
@@ -100,9 +100,8 @@ class Hold(peewee.Model):
         table_name = "hold"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRow:
-    """One row of the table ``image``, its values checked."""
+class ImageRow(NamedTuple):
+    """One row of the table ``image``, with checked values. Its ``repr`` shows no key, IV or tag."""
 
     id: str
     token: int
@@ -112,10 +111,13 @@ class ImageRow:
     payload_offset: int
     payload_size: int
     store_key_id: str
-    wrapped_key: bytes = field(repr=False)
-    iv: bytes = field(repr=False)
-    tag: bytes = field(repr=False)
+    wrapped_key: bytes
+    iv: bytes
+    tag: bytes
     written_at: int
+
+    def __repr__(self) -> str:
+        return f"ImageRow(id={self.id!r}, token={self.token}, blob_id={self.blob_id!r})"
 
     @classmethod
     def from_values(cls, values: Sequence[Any]) -> Self:
@@ -123,35 +125,22 @@ class ImageRow:
         Return the row whose columns are *values*.
 
         Raises:
-            RecordDamaged: If no store has written them. SQLite keeps any type in any column.
+            RecordDamaged: If no store can have written these values. SQLite keeps any type in any column.
         """
-        plain: list[Any] = [bytes(value) if isinstance(value, memoryview) else value for value in values]
-        row = cls(*plain)
-        numbers = (row.token, row.size, row.payload_offset, row.payload_size, row.written_at)
-        sealed = ((row.wrapped_key, WRAPPED_KEY_SIZE), (row.iv, IV_SIZE), (row.tag, TAG_SIZE))
-        is_sound = (
-            all(type(number) is int and 0 <= number < TOKEN_LIMIT for number in numbers)
-            and all(isinstance(value, bytes) and len(value) == size for value, size in sealed)
-            and all(isinstance(text, str) for text in (row.format, row.blob_id, row.store_key_id))
-            and is_blob_id(row.blob_id)
-        )
-        if not is_sound:
+        if memoryview in map(type, values):  # PostgreSQL's driver returns bytes as memoryview
+            values = [bytes(value) if isinstance(value, memoryview) else value for value in values]
+        row = cls._make(values)
+        if not _is_sound(row):
             raise RecordDamaged(row.id)
         return row
 
-    def to_fields(self) -> dict[str, Any]:
-        """Return the columns by name."""
-        return {name: getattr(self, name) for name in _COLUMNS}
-
 
 class CurrentVersion(NamedTuple):
-    """What a row says of its current version, not checked: a damaged row can still be deleted."""
+    """Blob id and token of a row. They are not checked, so that a damaged row can still be deleted."""
 
     blob_id: str
     token: int
 
-
-_COLUMNS = tuple(column.name for column in fields(ImageRow))
 
 _Model = TypeVar("_Model", bound=peewee.Model)
 
@@ -167,28 +156,80 @@ class StoreModels:
         self.image: type[Image] = bound_model(Image, database)
         self.dead_blob: type[DeadBlob] = bound_model(DeadBlob, database)
         self.hold: type[Hold] = bound_model(Hold, database)
+        self.reader = Reader(database)
+        self._columns = tuple(self.image._meta.columns[name] for name in ImageRow._fields)
+        self._put_queries_together()
+
+    def read_image(self, image_id: str) -> ImageRow | None:
+        """
+        Return the row of the image, or ``None``.
+
+        Raises:
+            RecordDamaged: If the row is damaged.
+        """
+        found = self.reader.rows(self._images_of(1), image_id)
+        return ImageRow.from_values(found[0]) if found else None
 
     def read_images(self, image_ids: Collection[str]) -> dict[str, ImageRow | RecordDamaged]:
-        """Return the rows of those images that exist, in one query. Where a row is damaged, the error stands in its place."""
+        """Return the rows of the images that exist, with one query. For a damaged row, the value is the error."""
         if not image_ids:
             return {}
-        with connected(self.database):
-            found = self.database.execute(self._images(self.image.id.in_(list(image_ids)))).fetchall()
+        asked = list(image_ids)
+        # Repeat the last id up to a power of two, so that few different queries have to be built.
+        length = 1 << (len(asked) - 1).bit_length()
+        asked += [asked[-1]] * (length - len(asked))
+        found = self.reader.rows(self._images_of(length), *asked)
         return {values[0]: _checked(values) for values in found}
 
     def lock_image(self, image_id: str) -> CurrentVersion | None:
-        """Return the current version of the image, or ``None``; nobody else can change it until the transaction ends."""
-        version = self.image.select(self.image.blob_id, self.image.token).where(self.image.id == image_id)
-        values = self.database.execute(lock_rows(version, self.database)).fetchone()
+        """Return the current version of the image, or ``None``, and lock it until the transaction ends."""
+        values = self._execute(self._lock_image, image_id).fetchone()
         return None if values is None else CurrentVersion(*values)
 
-    def _images(self, condition: Any) -> Any:
-        return self.image.select(*(getattr(self.image, name) for name in _COLUMNS)).where(condition)
+    def add_image(self, row: ImageRow) -> None:
+        """Write the row of a new image, inside the caller's transaction."""
+        self._execute(self._add_image, *row)
+
+    def replace_image(self, row: ImageRow) -> None:
+        """Replace the row of an earlier version by *row*, inside the caller's transaction."""
+        self._execute(self._replace_image, *row)
+
+    def remove_image(self, image_id: str) -> None:
+        """Remove the row of an image, inside the caller's transaction."""
+        self._execute(self._remove_image, image_id)
+
+    def note_dead(self, blob_id: str, *, now: int) -> None:
+        """Note, inside the caller's transaction, that no row names this blob any more."""
+        self._execute(self._note_dead, blob_id, now)
+
+    def _execute(self, query: Query, *arguments: Any) -> Any:
+        return self.database.execute_sql(query.sql, query.values(arguments))
+
+    def _images_of(self, length: int) -> Query:
+        """Return the query for the rows of *length* ids."""
+        query = self._images_by_length.get(length)
+        if query is None:
+            wanted = self.image.id.in_([argument(index) for index in range(length)])
+            query = Query(self.image.select(*self._columns).where(wanted))
+            self._images_by_length[length] = query
+        return query
+
+    def _put_queries_together(self) -> None:
+        image, version = self.image, (self.image.blob_id, self.image.token)
+        is_this = image.id == argument(0)
+        given = {column: argument(index) for index, column in enumerate(self._columns)}
+        self._images_by_length: dict[int, Query] = {}
+        self._lock_image = Query(lock_rows(image.select(*version).where(is_this), self.database))
+        self._add_image = Query(image.insert(given))
+        self._replace_image = Query(image.update(given).where(is_this))
+        self._remove_image = Query(image.delete().where(is_this))
+        dead = self.dead_blob
+        self._note_dead = Query(dead.insert({dead.blob_id: argument(0), dead.dead_at: argument(1)}))
 
 
 def open_database(config: Config) -> peewee.Database:
     """
-    Return the pooled database that *config* names, its schema up to date.
+    Return the pooled database that *config* names, with its schema brought up to date.
 
     Raises:
         DatabaseUnavailable: If it cannot be reached or read.
@@ -209,7 +250,20 @@ def _checked(values: Sequence[Any]) -> ImageRow | RecordDamaged:
         return error
 
 
+def _is_sound(row: ImageRow) -> bool:
+    numbers = (row.token, row.size, row.payload_offset, row.payload_size, row.written_at)
+    return (
+        set(map(type, numbers)) == {int}
+        and min(numbers) >= 0
+        and max(numbers) < TOKEN_LIMIT
+        and type(row.wrapped_key) is type(row.iv) is type(row.tag) is bytes
+        and (len(row.wrapped_key), len(row.iv), len(row.tag)) == (WRAPPED_KEY_SIZE, IV_SIZE, TAG_SIZE)
+        and type(row.format) is type(row.store_key_id) is type(row.blob_id) is str
+        and is_blob_id(row.blob_id)
+    )
+
+
 def bound_model(model: type[_Model], database: peewee.Database) -> type[_Model]:
-    """Return *model* as a class of its own that belongs to *database*."""
+    """Return a subclass of *model* that belongs to *database*."""
     meta = type("Meta", (), {"database": database, "table_name": model._meta.table_name})
     return cast("type[_Model]", type(model.__name__, (model,), {"Meta": meta}))

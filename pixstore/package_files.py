@@ -1,8 +1,8 @@
 """
-Where the files that are no Python lie: templates, style sheets, scripts. Imports nothing of ours.
+Finds the files that are not Python: templates, style sheets, scripts. Imports nothing of ours.
 
-In a checkout they stand at the top, in ``templates/`` and ``static/``. An installed package has them inside itself, put there
-when it was built (``pyproject.toml``).
+In a checkout they lie in the top directories ``templates/`` and ``static/``. The build copies them into the
+package (``pyproject.toml``), so an installed package contains them.
 """
 
 from pathlib import Path
@@ -19,4 +19,4 @@ TEMPLATES = _directory("templates")
 """The gallery's Jinja templates."""
 
 STATIC = _directory("static")
-"""``pixstore/`` is the browser module, ``vendor/`` what it and the gallery need of others, ``app/`` the gallery's own."""
+"""``pixstore/`` is the browser module, ``app/`` the gallery's scripts, ``vendor/`` third-party libraries."""

@@ -1,8 +1,8 @@
 """
-What an open store is made of. For this package alone: names here may change at any time.
+The parts of an open store. For this package alone: names here may change at any time.
 
-``ImageStore`` is the product; the unit of work and maintenance need what lies behind it. Imports ``config``, ``models``,
-``blobs``, ``store_keyring``, ``proofs``, ``records``, ``reaper``.
+``ImageStore`` is the public class; the unit of work and maintenance use its parts directly. Imports
+``config``, ``models``, ``blobs``, ``store_keyring``, ``proofs``, ``records``, ``reaper``.
 """
 
 import base64
@@ -15,7 +15,6 @@ import peewee
 from pixstore import ids, proofs
 from pixstore.blobs import BlobStore
 from pixstore.config import Config
-from pixstore.errors import RecordDamaged
 from pixstore.keyring import PROOF_LABEL
 from pixstore.models import ImageRow, StoreModels
 from pixstore.reaper import Reaper
@@ -53,15 +52,14 @@ class StoreParts:
         Raises:
             RecordDamaged: If the row is damaged.
         """
-        if not ids.is_image_id(image_id):
-            return None
-        row = self.models.read_images([image_id]).get(image_id)
-        if isinstance(row, RecordDamaged):
-            raise row
-        return row
+        return self.models.read_image(image_id) if ids.is_image_id(image_id) else None
 
     def record(self, row: ImageRow, image_key: bytes | None) -> ImageRecord:
-        """Return what a client needs to know of the image, with a fresh proof; without *image_key* for pages."""
+        """
+        Return the record of the image with a fresh proof.
+
+        Without *image_key*, the record holds no key: for pages.
+        """
         meta = None if image_key is None else ImageMeta(_base64(image_key), _base64(row.iv), _base64(row.tag))
         proof = proofs.issue(
             row.id,
@@ -76,7 +74,7 @@ class StoreParts:
         Return the key of the image.
 
         Raises:
-            KeyringError: If the store key it is wrapped by is not in the keyring.
+            KeyringError: If the keyring does not hold the store key that wraps it.
             DecryptionFailed: If it does not open.
         """
         return self.keyring.use(

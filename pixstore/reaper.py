@@ -1,5 +1,7 @@
 """
-Removing the blobs of replaced and deleted images, soon but not at once. Imports ``models``, ``blobs``, ``database``.
+Removes the blobs of replaced and deleted images, soon but not at once.
+
+Imports ``models``, ``blobs``, ``database``.
 
 Freeing the disk blocks of an image can cost milliseconds, so the request that replaced it does not wait for it. The
 database says what is to be removed, so a restart forgets nothing. A background thread decides when.
@@ -21,10 +23,10 @@ DELAY = 0.2
 BATCH = 200
 
 RETRY_INTERVAL = 10.0
-"""Seconds until blobs are tried again that somebody holds, or that could not be removed."""
+"""Seconds until the next try, for blobs that are held or could not be removed."""
 
 HOLD_LENGTH = 10 * 60_000
-"""How long (ms) a hold lasts at most, unless it is renewed. One that says it lasts longer was written by a clock that was wrong."""
+"""How long (ms) a hold lasts, unless it is renewed. A hold that ends later was written by a wrong clock."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Reaper:
         self._process = 0
 
     def reap(self) -> int:
-        """Remove one batch of dead blobs; return how many are gone. While somebody holds them, it is none."""
+        """Remove one batch of dead blobs and return how many are gone. While there is a hold, remove none."""
         dead_blob, database = self._models.dead_blob, self._models.database
         with connected(database):
             dead = [row.blob_id for row in dead_blob.select().order_by(dead_blob.dead_at).limit(BATCH)]
@@ -65,7 +67,7 @@ class Reaper:
             pass
 
     def has_work(self) -> bool:
-        """Tell whether there are dead blobs, held ones included."""
+        """Tell whether there are dead blobs, held or not."""
         with connected(self._models.database):
             return bool(self._models.dead_blob.select().exists())
 
@@ -74,7 +76,7 @@ class Reaper:
         return bool(hold.select().where((hold.until > now) & (hold.until <= now + HOLD_LENGTH)).exists())
 
     def wake(self) -> None:
-        """Ask for ``drain`` to run soon. It never raises: whoever asks has committed already."""
+        """Ask for ``drain`` to run soon. It never raises, because its callers have committed already."""
         with self._lock:
             if self._process != os.getpid():  # threads do not survive a fork
                 self._awake, self._stopped = threading.Event(), threading.Event()
@@ -88,7 +90,7 @@ class Reaper:
         self._awake.set()
 
     def close(self) -> None:
-        """Stop the thread. Work that it has begun is finished first."""
+        """Stop the thread, after it has finished the work it has begun."""
         with self._lock:
             thread = self._thread if self._process == os.getpid() else None
             self._thread, self._process = None, 0
@@ -107,7 +109,7 @@ class Reaper:
                 retry = RETRY_INTERVAL if self._drain_or_log() else None
 
     def _drain_or_log(self) -> bool:
-        """Drain, and tell whether something is left for later."""
+        """Drain, and tell whether dead blobs are left for later."""
         try:
             self.drain()
             return self.has_work()

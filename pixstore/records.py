@@ -1,4 +1,4 @@
-"""What a client needs to know of an image: ``ImageRecord``. Imports nothing of ours."""
+"""``ImageRecord``: what a client needs to know about an image. Imports nothing of ours."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ImageMeta:
-    """What decrypts one version of an image, each in base64. Never printed."""
+    """Key, IV and tag that decrypt one version of an image, each in base64. Never printed."""
 
     key: str = field(repr=False)
     iv: str = field(repr=False)
@@ -19,7 +19,7 @@ class ImageRecord:
     One version of one image.
 
     *token* is its version number, below 2**53. *stateless_proof* lets its holder fetch the image for a short time.
-    *meta* is ``None`` where the client is to get the key with the image.
+    If *meta* is ``None``, the client gets the key together with the image.
     """
 
     id: str
@@ -29,7 +29,11 @@ class ImageRecord:
     stateless_proof: str = field(repr=False)
 
     def to_json(self, *, with_meta: bool = True) -> dict[str, Any]:
-        """Return the dictionary that browsers read; pass ``with_meta=False`` for anything that ends in a page."""
+        """
+        Return the dictionary that browsers read.
+
+        Pass ``with_meta=False`` for everything that becomes part of a page.
+        """
         fields: dict[str, Any] = {
             "id": self.id,
             "token": self.token,

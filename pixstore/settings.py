@@ -1,10 +1,10 @@
 """
-What a value of a setting may be. Imports nothing of ours.
+The kinds of values that a setting may have. Imports nothing of ours.
 
 ``setting(default, help, kind)`` describes one field of ``Config`` in one place: type, check, help. Its environment variable
-and its row in the README follow from that. A kind reads the text of an environment variable, and checks a value that a
-program gives; both return the value or raise ``ValueError`` with what was expected. No message repeats the value: it may
-be a secret.
+and its row in the README follow from that. A kind can read the text of an environment variable, and check a
+value that a program gives. Both return the value, or raise ``ValueError`` with what was expected. No message
+repeats the value: it may be a secret.
 """
 
 import base64
@@ -20,23 +20,23 @@ ENVIRONMENT_PREFIX = "PIXSTORE_"
 
 
 class Kind(Protocol):
-    """What the values of a setting have in common."""
+    """A kind of value: how to read it from text, and how to check it."""
 
     def read(self, text: str) -> Any:
-        """Return the value that the text of an environment variable stands for, not yet checked."""
+        """Return the value of *text*, an environment variable. It is not checked yet."""
 
     def check(self, value: object) -> Any:
-        """Return *value* if it is possible, in its final type."""
+        """Return *value* in its final type, if it is valid."""
 
 
 def setting(default: Any, help_text: str, kind: Kind, *, secret: bool = False) -> Any:
-    """Return a field of a dataclass. Where the default is ``None``, the setting may be left out."""
+    """Return a field of a dataclass. If the default is ``None``, the setting is optional."""
     return dataclasses.field(default=default, repr=not secret, metadata={"help": help_text, "kind": kind})
 
 
 def read_setting(field: "dataclasses.Field[Any]", text: str) -> Any:
     """
-    Return the value of the setting *field* that *text*, an environment variable, stands for.
+    Return the value of the setting *field*, read from *text*, its environment variable.
 
     Raises:
         ValueError: Saying what was expected.
@@ -47,7 +47,7 @@ def read_setting(field: "dataclasses.Field[Any]", text: str) -> Any:
 
 def check_setting(field: "dataclasses.Field[Any]", value: object) -> Any:
     """
-    Return *value* as the setting *field* keeps it.
+    Return *value* in the type of the setting *field*.
 
     Raises:
         ValueError: Saying what was expected.
@@ -122,7 +122,7 @@ class Flag:
 
 
 class FilePath:
-    """A path. A program may give it as text."""
+    """A path. A program may give it as a string."""
 
     def read(self, text: str) -> Path:
         """See ``Kind``."""
@@ -139,7 +139,7 @@ class FilePath:
 
 @dataclass(frozen=True)
 class Text:
-    """A text that follows *pattern*; *expected* says it in words."""
+    """A text that matches *pattern*. *expected* describes the pattern in words."""
 
     pattern: str
     expected: str
@@ -159,7 +159,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some words."""
+    """One of *words*."""
 
     words: Sequence[str]
 
@@ -176,7 +176,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Words:
-    """Some words, in the environment separated by commas or blanks. *faults* says what else is wrong with them."""
+    """
+    Several words.
+
+    In the environment, commas or blanks separate them. *faults* returns what is wrong with the words.
+    """
 
     faults: Callable[[Sequence[str]], Sequence[str]] = lambda _words: ()
 
@@ -197,7 +201,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Key:
-    """A key of *size* bytes, in base64 where it is text."""
+    """A key of *size* bytes. In the environment it is base64."""
 
     size: int
 

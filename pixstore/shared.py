@@ -1,8 +1,9 @@
 """
 The last error and the custom handler of the module-level API. Imports only ``errors``.
 
-Both functions a program uses beside ``pixstore.backend``. The last error belongs to the context (thread and task) that
-met it, so two requests served at the same time never read each other's.
+Programs use ``get_last_pixstore_error`` and ``set_custom_error_handler`` together with ``pixstore.backend``.
+Each thread and task has a last error of its own, so two requests at the same time never read each other's
+error.
 """
 
 from collections.abc import Callable
@@ -19,12 +20,12 @@ _custom_handler: CustomErrorHandler | None = None
 
 
 def get_last_pixstore_error() -> PixstoreError | None:
-    """Return the newest ``PixstoreError`` met in this thread and task, or ``None``."""
+    """Return the latest ``PixstoreError`` of this thread and task, or ``None``."""
     return _last_error.get()
 
 
 def set_custom_error_handler(handler: CustomErrorHandler | None) -> None:
-    """Let *handler* be called with every error where ``error_handling_mode`` is ``custom``."""
+    """Set the function that gets every error if ``error_handling_mode`` is ``custom``."""
     global _custom_handler
     _custom_handler = handler
 

@@ -1,5 +1,7 @@
 """
-``ImageStore``: the product. Images are written by ``unit_of_work``; this module opens a store, reads and answers.
+``ImageStore``, the public class.
+
+This module opens a store, reads images and answers the image endpoint; ``unit_of_work`` writes.
 
 A read takes no lock: it finds the row, then opens the blob that the row names. If an update has removed that blob in the
 meantime, it reads the row again.
@@ -49,12 +51,12 @@ class ImageStore:
 
     def __init__(self, parts: StoreParts) -> None:
         self.parts = parts
-        """For this package alone: what maintenance works on."""
+        """For this package alone: ``unit_of_work`` and ``maintenance`` use it."""
 
     @classmethod
     def open(cls, config: Config, *, blobs: BlobStore | None = None, now: Clock = clock_ms) -> "ImageStore":
         """
-        Open the store that *config* names; a first start makes it.
+        Open the store that *config* names, or make it at the first start.
 
         Raises:
             KeyringError: If the store has images, but not the keys to read them.
@@ -76,17 +78,23 @@ class ImageStore:
         return store
 
     def close(self) -> None:
-        """Remove what is still to be removed and close every connection. The store must not be used afterwards."""
+        """
+        Remove the dead blobs that are left, and close every connection.
+
+        The store must not be used afterwards.
+        """
         atexit.unregister(self.close)
         self.parts.reaper.close()
         with suppress(PixstoreError):
             self.parts.reaper.drain()
+        self.parts.models.reader.close()
         with suppress(peewee.PeeweeException):
             close_database(self.database)
 
     def after_fork(self) -> None:
         """Forget connections that belong to the parent process. Call it in a child before anything else."""
         self.database.dispose()
+        self.parts.models.reader.dispose()
 
     @property
     def config(self) -> Config:
@@ -117,14 +125,14 @@ class ImageStore:
         details: Mapping[str, Any] | None = None,
     ) -> ImageRecord:
         """
-        Keep a new image and return its record.
+        Save a new image and return its record.
 
-        *directory* is the namespace of its id. *details* (anything JSON) are sealed into the blob: a store rebuilt
-        without its database gives them back.
+        *directory* is the namespace of its id. *details* (any JSON object) are sealed into the blob. A
+        rebuild of a lost database returns them.
 
         Raises:
             ImageRejected: If *data* is not a whole image within the limits.
-            InvalidId: If nothing of *directory* is usable.
+            InvalidId: If *directory* holds no usable character.
         """
         with self.unit_of_work() as work:
             pending = work.save(data, directory, details)
@@ -165,7 +173,7 @@ class ImageStore:
         return None if row is None else self.parts.record(row, self.parts.image_key(row))
 
     def records(self, image_ids: Iterable[str]) -> dict[str, ImageRecord]:
-        """Return the records of those images that exist, in one query, without keys: for pages."""
+        """Return the records of the images that exist, without keys, with one query: for pages."""
         rows = self.parts.models.read_images(
             {image_id for image_id in image_ids if ids.is_image_id(image_id)}
         )
@@ -191,15 +199,15 @@ class ImageStore:
             raise ImageNotFound(image_id)
         row, blob = self._open_blob(row)
         with storage_errors("the image could not be read", row.blob_id), blob:
-            ciphertext = blob.read(row.payload_size)[len(blob_format.PAYLOAD_STATE) :]
+            ciphertext = memoryview(blob.read(row.payload_size))[len(blob_format.PAYLOAD_STATE) :]
         _, image = crypto.unseal(ciphertext, key=self.parts.image_key(row), iv=row.iv, tag=row.tag)
-        return bytes(image)
+        return image
 
     # --- the image endpoint
 
     def answer(self, image_id: str | None, *, proof: str | None, client_token: int | None = None) -> Answer:
         """
-        Return the answer of the image endpoint. It never raises: what goes wrong here is logged and answered.
+        Return the answer of the image endpoint. It never raises: errors are logged, and the answer says so.
 
         The caller closes the answer.
         """
@@ -265,7 +273,11 @@ class ImageStore:
         return Answer(WireState.UPDATED, head, blob, row.payload_size - len(blob_format.PAYLOAD_STATE))
 
     def _open_blob(self, row: ImageRow) -> tuple[ImageRow, BinaryIO]:
-        """Return the row and its blob at the payload. If an update removed that blob meanwhile, the row is a newer one."""
+        """
+        Return the row, and its blob open at the payload.
+
+        If an update has removed the blob of *row*, return the newer row.
+        """
         for _ in range(READ_ATTEMPTS):
             try:
                 blob = self.parts.blobs.open(row.blob_id)
@@ -289,7 +301,7 @@ class ImageStore:
     # --- sealed text and derived secrets
 
     def seal_text(self, text: str, *, purpose: str, row_id: str) -> bytes:
-        """Return *text* sealed for one column (*purpose*) of one row: it opens nowhere else."""
+        """Return *text* sealed for one column (*purpose*) of one row. It does not open anywhere else."""
         return self.parts.keyring.for_texts(purpose).seal_text(text, purpose=purpose, row_id=row_id)
 
     def open_text(self, sealed: bytes, *, purpose: str, row_id: str) -> str:

@@ -1,16 +1,18 @@
 """
-The keyring of a store: one row of the database is the authority, copies of it lie beside the blobs.
+The keyring of a store: one database row is the authority, and copies of it lie beside the blobs.
 
     change   1. put a copy of the new generation beside the blobs            crash: a copy that is not in use, cleaned later
              2. one transaction replaces the row, if it is still the
-                generation that was read, and adds or removes store keys     THE COMMIT POINT
+                one that was read, and adds or removes store keys            THE COMMIT POINT
              3. remove copies that nothing needs                             crash: they are removed after the next change
-    start    the row is there     use it; keys of copies that the row neither has nor dropped come back: the database was put back
-             the row is missing   make it of all copies that open; of nothing only where there is no image and no blob
+    start    the row is there     use it; if copies hold keys that it lacks, an older or newer database was restored:
+                                  take these keys back
+             the row is missing   make it from all copies that open; make a new keyring only if there is no image
+                                  and no blob
 
-Every image row refers to its store key (``models``), so no key in use can be dropped, whichever process asks. A process looks
-for a newer generation every five seconds at most, and whenever it misses a key. One that finds no row says so; only a start
-makes one.
+Every image row refers to its store key (``models``), so no process can drop a key in use. A process looks for
+a newer generation once its own is five seconds old, and whenever it lacks a key. If the row is missing then,
+it raises an error; only a start makes the row.
 
 Imports ``keyring``, ``master_key``, ``models``, ``blobs``.
 """
@@ -18,7 +20,7 @@ Imports ``keyring``, ``master_key``, ``models``, ``blobs``.
 import hashlib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -35,7 +37,7 @@ from pixstore.master_key import finish_rotation, first_master_key, master_keys, 
 from pixstore.models import StoreModels
 
 REFRESH_INTERVAL = 5000
-"""How long (ms) a process may go by an older generation."""
+"""How long (ms) a process may use its generation without looking for a newer one."""
 
 CHANGE_ATTEMPTS = 10
 FIRST_RELEASE_FILE = "keyring.json"
@@ -48,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 class _UnknownMasterKey(KeyringError):
-    """The keyring is under a master key that this process was not given."""
+    """The keyring is wrapped by a master key that this process does not have."""
 
 
 class _Row(NamedTuple):
@@ -64,13 +66,15 @@ class StoreKeyring:
         Open the keyring, or make it at a first start.
 
         Raises:
-            KeyringError: If the store has images, but not the keys to read them; or the master key does not fit.
+            KeyringError: If the store has images, but not the keys to read them, or if the master key does
+                not open the keyring.
         """
         self._config, self._models, self._blobs, self._now = config, models, blobs, now
         with storage_errors(f"the data directory {config.data_dir} cannot be used"):
             make_directory(config.data_dir)
             with locked(config.data_dir / "keyring.lock"):  # two first starts would each make a master key
                 row = self._read_row() or self._make_row()
+        self._document = row.document
         self._keyring, self._master_key = self._open(row.document)
         self._checked_at, self._is_superseded = now(), False
         self._noted_texts: set[tuple[str, str]] = set()
@@ -82,10 +86,11 @@ class StoreKeyring:
 
     def latest(self) -> Keyring:
         """
-        Return the keyring, no older than ``REFRESH_INTERVAL``: what is sealed goes under the newest store key.
+        Return the keyring, read no longer ago than ``REFRESH_INTERVAL``, so that new data is sealed under the
+        newest store key.
 
         Raises:
-            KeyringError: If there is a newer one, which only a master key opens that this process was not given.
+            KeyringError: If a newer keyring is wrapped by a master key that this process does not have.
         """
         if abs(self._now() - self._checked_at) >= REFRESH_INTERVAL:
             self.refresh()
@@ -94,7 +99,7 @@ class StoreKeyring:
         return self._keyring
 
     def use(self, work: Callable[[Keyring], _T]) -> _T:
-        """Return what *work* makes of the keyring. If a key is missing, look for a newer generation first."""
+        """Return ``work(keyring)``. If a key is missing, read the keyring again and call *work* once more."""
         try:
             return work(self._keyring)
         except KeyringError:
@@ -106,12 +111,14 @@ class StoreKeyring:
         try:
             return self.latest().secret(label)
         except PixstoreError:
-            logger.exception("the keyring could not be looked up; this program goes on with the one it knows")
+            logger.exception(
+                "the keyring could not be read again; this program continues with the one it knows"
+            )
             self._checked_at = self._now()
             return self._keyring.secret(label)
 
     def for_texts(self, purpose: str) -> Keyring:
-        """Return the keyring to seal texts with. That there are texts for *purpose* is noted, so that their key is kept."""
+        """Return the keyring to seal texts with. Note that there are texts for *purpose*, so that their key is kept."""
         keyring = self.latest()
         noted = (keyring.active, purpose)
         if noted not in self._noted_texts:
@@ -120,7 +127,7 @@ class StoreKeyring:
                 try:
                     row.insert(store_key=keyring.active, purpose=purpose).on_conflict_ignore().execute()
                 except peewee.IntegrityError:
-                    self._checked_at = 0  # look at once the next time
+                    self._checked_at = 0  # refresh at the next call
                     raise StorageError("the keyring was changed in the meantime: try again") from None
                 database.after_commit(lambda: self._noted_texts.add(noted))
         return keyring
@@ -138,11 +145,11 @@ class StoreKeyring:
         """
         Read the row again if it has changed.
 
-        One that was wrapped by a new master key, which this process was not given, is left alone: the store keys that are
-        known still open what they have sealed.
+        If a new master key wraps it that this process does not have, the old keyring stays in use: its store
+        keys still open what they have sealed.
 
         Raises:
-            KeyringError: If there is no row any more.
+            KeyringError: If the row is missing.
         """
         try:
             self._refresh()
@@ -156,29 +163,29 @@ class StoreKeyring:
                 "the keyring is missing from the database: was the database replaced under a running program?"
             )
         self._checked_at = self._now()
-        known = self._keyring.generation
-        if row.generation == known:
+        if row.document == self._document:
             return
+        known = self._keyring
         try:
             self._keyring, self._master_key = self._open(row.document)
         except KeyringError as error:
-            # Under an older store key nothing may be sealed any more: texts under it are being sealed again.
+            # Seal nothing under the older store key: texts under it may have been sealed again already.
             self._is_superseded = active_store_key_id(row.document) != self._keyring.active
             raise _UnknownMasterKey(str(error)) from error
-        self._is_superseded = False
-        if row.generation < known:
-            self._take_back_lost_keys()
+        self._document, self._is_superseded = row.document, False
+        if row.generation <= known.generation or self._lacks(known.store_keys.keys() - self._keyring.dropped):
+            self._take_back_lost_keys()  # the database was put back to an earlier state
 
     # --- changing it
 
     def change(self, edit: Callable[[Keyring], Keyring], *, master_key: bytes | None = None) -> Keyring:
         """
-        Replace the keyring by what *edit* makes of it, wrapped by *master_key* if one is given; return the new one.
+        Replace the keyring by ``edit(keyring)``, wrapped by *master_key* if given, and return the new one.
 
-        *edit* may be called several times: another process may be faster.
+        *edit* is called again if another process has changed the keyring in the meantime.
 
         Raises:
-            KeyringError: If a store key that is to be dropped is in use.
+            KeyringError: If *edit* drops a store key that is in use.
         """
         for _ in range(CHANGE_ATTEMPTS):
             self._refresh()
@@ -193,18 +200,24 @@ class StoreKeyring:
                 self._blobs.remove_copy(name)
                 raise KeyringError("a store key that is to be dropped is still in use") from None
             if is_ours:
-                self._keyring, self._master_key, self._checked_at = new, key, self._now()
-                self._clean()
+                self._keyring, self._master_key, self._document = new, key, document
+                self._checked_at = self._now()
+                self._clean(dropped_now=old.store_keys.keys() - new.store_keys.keys())
                 return new
             self._blobs.remove_copy(name)  # another process was faster: no row names this copy
-        raise StorageError("the keyring is changed by others all the time")
+        raise StorageError("other processes change the keyring all the time")
 
     def _replace_row(self, old: Keyring, new: Keyring, document: bytes) -> bool:
-        """Write the row if it still is the generation of *old*; return whether it was."""
+        """
+        Write the row if it still is the one that *old* was read from; return whether it was.
+
+        The generation alone does not tell: a database that was put back may have come as far again.
+        """
         keyring, store_key = self._models.keyring, self._models.store_key
+        is_same = (keyring.generation == old.generation) & (keyring.document == self._document)
         with connected(self._models.database), self._models.database.atomic():
             update = keyring.update(generation=new.generation, document=document)
-            if not update.where(keyring.generation == old.generation).execute():
+            if not update.where(is_same).execute():
                 return False
             self._add_store_keys(new)
             gone = old.store_keys.keys() - new.store_keys.keys()
@@ -235,7 +248,7 @@ class StoreKeyring:
         return there
 
     def _first_keyring(self) -> tuple[Keyring, bytes]:
-        """Return the keyring of a database that has none, and the master key that is to wrap it."""
+        """Return a keyring for a database without one, and the master key to wrap it with."""
         documents = self._all_copies()
         with connected(self._models.database):
             has_images = self._models.image.select().exists()
@@ -269,23 +282,26 @@ class StoreKeyring:
         return replace(keyring, generation=keyring.generation + 1), master_key
 
     def _take_back_lost_keys(self) -> None:
-        """Bring back keys that copies have and the row does not: the database was put back to an earlier state."""
+        """Take back keys that copies hold and the row lacks, because an older database was restored."""
         copies = {
             name: document for name, document in self._all_copies().items() if self._lacks_keys_of(document)
         }
         opened = self._opened(copies)
         if opened:
             logger.warning(
-                "store keys that the database did not know any more come back from copies of the keyring"
+                "store keys that are missing from the database come back from copies of the keyring"
             )
             self.change(lambda keyring: keyring.with_keys_of(key for key, _ in opened.values()))
 
-    def _lacks_keys_of(self, document: bytes) -> bool:
-        keyring = self._keyring
+    def _lacks_keys_of(self, document: bytes, *, but: Collection[str] = ()) -> bool:
         try:
-            return not store_key_ids(document) <= keyring.store_keys.keys() | keyring.dropped
+            return self._lacks(store_key_ids(document).difference(but))
         except KeyringError:
             return False
+
+    def _lacks(self, key_ids: Iterable[str]) -> bool:
+        """Tell whether one of *key_ids* is not in the keyring."""
+        return not self._keyring.store_keys.keys() >= set(key_ids)
 
     # --- the row and its copies
 
@@ -313,7 +329,7 @@ class StoreKeyring:
         return self._config.data_dir / FIRST_RELEASE_FILE
 
     def _all_copies(self) -> dict[str, bytes]:
-        """Return every copy by name, with the keyring that release 0.1 has left in the data directory."""
+        """Return every copy by name, including the keyring that release 0.1 left in the data directory."""
         copies = self._blobs.copies()
         with storage_errors(f"{self._first_release_path} could not be read"):
             if self._first_release_path.exists():
@@ -327,20 +343,25 @@ class StoreKeyring:
             try:
                 opened[name] = self._open(document, is_copy=True)
             except KeyringError as error:
-                logger.warning("a copy of the keyring, %s, is of no use: %s", name, error)
+                logger.warning("a copy of the keyring, %s, cannot be used: %s", name, error)
         return opened
 
-    def _clean(self) -> None:
-        """Remove copies of earlier generations, if the row has its own copy and knows every key they hold."""
+    def _clean(self, *, dropped_now: Collection[str] = ()) -> None:
+        """
+        Remove copies of earlier generations, if the row has its own copy and every key they hold.
+
+        Keys that were just dropped need no copy. Those that were dropped earlier may be needed again: then the copy was written
+        for a database that was put back since.
+        """
         row = self._read_row()
         copies = self._all_copies()
-        if row is None or row.generation != self._keyring.generation:
+        if row is None or row.document != self._document:
             return
         own = copy_name(row.generation, row.document)
         if own not in copies:
             self._blobs.put_copy(own, row.document)
         for name, document in copies.items():
-            if _generation(name) < row.generation and not self._lacks_keys_of(document):
+            if _generation(name) < row.generation and not self._lacks_keys_of(document, but=dropped_now):
                 self._remove(name)
 
     def _remove(self, name: str) -> None:
@@ -352,11 +373,11 @@ class StoreKeyring:
 
 
 def copy_name(generation: int, document: bytes) -> str:
-    """Return the name of the copy of a keyring: never used for other bytes."""
+    """Return the name of a keyring's copy. It depends on *document*, so it is never used for other bytes."""
     return f"{generation:010}-{hashlib.sha256(document).hexdigest()[:16]}.json"
 
 
 def _generation(name: str) -> int:
-    """Return the generation that the name of a copy tells; those of release 0.1 tell none, and are the oldest."""
+    """Return the generation in the name of a copy. Copies of release 0.1 have none and count as the oldest, 0."""
     match = _COPY_NAME.fullmatch(name)
     return 0 if match is None else int(match[1])

@@ -53,7 +53,7 @@ class PendingImage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A sealed version of one image: its blob, the row that is to name it, and the token that it must replace, if any."""
+    """A sealed version of an image: its blob, its future row, and the token that it must replace, if any."""
 
     row: ImageRow
     key: bytes = field(repr=False)
@@ -136,7 +136,7 @@ class UnitOfWork:
         return self._put(replace(version, expected_token=expected_token), image)
 
     def delete(self, image_id: str) -> None:
-        """Remove the image at the commit, which fails with ``ImageNotFound`` if there is none."""
+        """Remove the image at the commit. The commit fails with ``ImageNotFound`` if there is none."""
         self._deletes.append(image_id)
 
     def also(self, action: Callable[[], object]) -> None:
@@ -153,11 +153,11 @@ class UnitOfWork:
         self._puts.add(lambda: self._parts.blobs.put(version.row.blob_id, version.blob))
         return PendingImage(version.row.id, image.format, image.width, image.height)
 
-    def _commit(self) -> None:  # noqa: C901, PLR0912 - the whole commit is read in one place
-        """Let the rows name the new blobs, in one transaction with the deletes and the caller's own rows."""
+    def _commit(self) -> None:  # noqa: C901, PLR0912 - the whole commit in one place
+        """Write the rows of the new blobs, in one transaction with the deletes and the caller's own rows."""
         if not (self._versions or self._deletes or self._actions):
             return
-        parts, image, dead_blob = self._parts, self._parts.models.image, self._parts.models.dead_blob
+        parts, models = self._parts, self._parts.models
         dead: list[str] = []
         rows: list[ImageRow] = []
         with connected(parts.database):
@@ -165,28 +165,26 @@ class UnitOfWork:
                 now = parts.now()
                 for version in self._versions:
                     if version.is_new:
-                        row = replace(version.row, token=now)
-                        image.insert(**row.to_fields()).execute()
+                        row = version.row._replace(token=now)
+                        models.add_image(row)
                     else:
-                        current = parts.models.lock_image(version.row.id)
+                        current = models.lock_image(version.row.id)
                         if current is None:
                             raise ImageNotFound(version.row.id)
                         if version.expected_token not in (None, current.token):
                             raise ImageChanged(version.row.id)
                         dead.append(current.blob_id)
-                        row = replace(version.row, token=max(now, current.token + 1))
-                        image.update(**row.to_fields()).where(image.id == row.id).execute()
+                        row = version.row._replace(token=max(now, current.token + 1))
+                        models.replace_image(row)
                     rows.append(row)
                 for image_id in self._deletes:
-                    current = parts.models.lock_image(image_id) if ids.is_image_id(image_id) else None
+                    current = models.lock_image(image_id) if ids.is_image_id(image_id) else None
                     if current is None:
                         raise ImageNotFound(image_id)
                     dead.append(current.blob_id)
-                    image.delete().where(image.id == image_id).execute()
-                # A damaged row may name no blob at all.
-                noted = [{"blob_id": blob_id, "dead_at": now} for blob_id in dead if ids.is_blob_id(blob_id)]
-                for portion in peewee.chunked(noted, 1000):  # a query takes a limited number of values
-                    dead_blob.insert_many(portion).execute()
+                    models.remove_image(image_id)
+                for blob_id in filter(ids.is_blob_id, dead):  # a damaged row may hold no blob id
+                    models.note_dead(blob_id, now=now)
                 for action in self._actions:
                     action()
                 self._may_be_committed = True
@@ -201,9 +199,9 @@ class UnitOfWork:
 
     def _require_known_store_keys(self, failure: peewee.IntegrityError) -> None:
         """
-        Raise an error with a name if a store key was dropped while the unit went on: it may be tried again.
+        Raise ``StorageError`` if a store key was dropped while the unit ran. The caller may try again.
 
-        That takes a unit of an hour, or a database that was put back under a running program.
+        This can only happen if the unit took an hour, or the database was replaced under a running program.
         """
         used = {version.row.store_key_id for version in self._versions}
         self._parts.keyring.refresh()
@@ -211,16 +209,16 @@ class UnitOfWork:
             raise StorageError("the keyring was changed in the meantime: try again") from failure
 
     def _is_surely_undone(self, failure: BaseException) -> bool:
-        """Tell whether the transaction has certainly not been committed. Once its end has begun, nobody knows."""
+        """Tell whether the transaction is certainly not committed. Once the commit has begun, this is unknown."""
         if self._may_be_committed:
             return False
-        # A row that is not allowed (the caller's, mostly) is refused before the commit. Other database errors say less.
+        # A row that breaks a constraint is refused before the commit. Other database errors may come after it.
         return isinstance(failure, peewee.IntegrityError) or not isinstance(
             failure, StorageError | peewee.PeeweeException
         )
 
     def _abandon(self) -> None:
-        """Remove the blobs of a unit that has certainly not been committed. What cannot be removed is an orphan."""
+        """Remove the blobs of a unit that is certainly not committed. A blob that cannot be removed is an orphan."""
         self._puts.wait()
         for version in self._versions:
             with suppress(StorageError):
@@ -235,7 +233,7 @@ def _seal(
     *,
     current: ImageRow | None = None,
 ) -> _Version:
-    """Return *image* sealed under a key of its own, as the version after *current*."""
+    """Return *image* sealed under a new key, as the version after *current*."""
     keyring: Keyring = parts.keyring.latest()
     key, iv = secrets.token_bytes(crypto.KEY_SIZE), secrets.token_bytes(crypto.IV_SIZE)
     format_byte = formats.format_byte(image.format, parts.config.image_formats)
@@ -244,7 +242,7 @@ def _seal(
     head = blob_format.BlobHead(
         store_key_id=keyring.active,
         blob_id=blob_id,
-        # The clock may have gone back, and a store that is rebuilt takes the newest version.
+        # Later than the current version, even if the clock went back: a rebuild takes the newest version.
         written_at=max(parts.now(), -1 if current is None else current.written_at + 1),
         wrapped_key=keyring.wrap_key(key, image_id=image_id, blob_id=blob_id),
         iv=iv,
@@ -257,7 +255,7 @@ def _seal(
     header = blob_format.encode_header(head, sealed_details)
     row = ImageRow(
         id=image_id,
-        token=0,  # given at the commit
+        token=0,  # set at the commit
         format=image.format,
         size=len(image.data),
         blob_id=blob_id,
@@ -274,9 +272,9 @@ def _seal(
 
 class _Puts:
     """
-    Blobs on their way into the store, side by side.
+    Puts several blobs into the store at the same time.
 
-    Each begins when the next one comes; the last one runs in the caller's own thread, so a single one needs no other.
+    A put starts when the next one is added. The last one runs in the caller's own thread.
     """
 
     def __init__(self) -> None:
@@ -284,7 +282,7 @@ class _Puts:
         self._running: list[Future[None]] = []
 
     def add(self, put: Callable[[], None]) -> None:
-        """Begin with the one before *put*. If too many are running, wait for the oldest first; raises what it raised."""
+        """Start the put added before *put*. If too many run, wait for the oldest first, and raise its error."""
         before, self._next = self._next, put
         if before is None:
             return
@@ -293,7 +291,7 @@ class _Puts:
         self._running.append(_started(before))
 
     def finish(self) -> None:
-        """Return when every blob is stored; raise if one could not be."""
+        """Wait until every blob is stored. Raise the error of a put that failed."""
         last, self._next = self._next, None
         try:
             if last is not None:
@@ -304,19 +302,19 @@ class _Puts:
             put.result()
 
     def wait(self) -> None:
-        """Return when no put is running any more, whatever came of it. One that has not begun never will."""
+        """Wait until no put is running, whether they fail or not. A put that has not started is dropped."""
         self._next = None
         wait(self._running)
 
 
 def _started(put: Callable[[], None]) -> Future[None]:
-    """Run *put* in a thread of its own, or here where no thread can be started."""
+    """Run *put* in a new thread, or in this one if no thread can be started."""
     future: Future[None] = Future()
 
     def run() -> None:
         try:
             put()
-        except BaseException as error:  # noqa: BLE001 - the future raises it where it is waited for
+        except BaseException as error:  # noqa: BLE001 - ``result()`` of the future raises it
             future.set_exception(error)
         else:
             future.set_result(None)

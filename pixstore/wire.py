@@ -5,7 +5,7 @@ The wire payload: the binary answer of the image endpoint. Pure; imports only ``
     1 Updated       state(1)=1 | token u64 LE(8) | key(32) | iv(12) | tag(16) | ciphertext
     2 NotFound  3 MissingID  4 MissingProof  5 InvalidProof  6 InternalError         state(1) alone
 
-One encoding only: whatever decodes re-encodes to the same bytes; anything else is refused.
+Each payload has exactly one encoding. ``decode`` refuses all other bytes.
 """
 
 import struct
@@ -38,14 +38,14 @@ class WireState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The client's token is current: ciphertext alone."""
+    """The client's token is current, so it gets only the ciphertext."""
 
     ciphertext: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """The client's token is missing or old: everything needed to decrypt."""
+    """The client's token is missing or old, so it gets everything needed to decrypt."""
 
     token: int
     key: bytes = field(repr=False)
@@ -87,7 +87,7 @@ def encode(payload: WirePayload) -> bytes:
 
 def updated_head(token: int, key: bytes, iv: bytes, tag: bytes) -> bytes:
     """
-    Return the 69 bytes that stand before the ciphertext in an Updated payload.
+    Return the 69 bytes before the ciphertext in an Updated payload.
 
     Raises:
         WireError: If a field is out of range.
@@ -125,7 +125,7 @@ def decode(data: Buffer) -> WirePayload:
 
 
 def batch_length(payload_size: int) -> bytes:
-    """Return the u32 LE that stands before a payload of *payload_size* bytes in the answer to a batch."""
+    """Return the u32 LE that comes before a payload of *payload_size* bytes in the answer to a batch."""
     return _BATCH_LENGTH.pack(payload_size)
 
 

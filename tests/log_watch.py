@@ -41,17 +41,22 @@ class LogWatch(logging.Handler):
     @contextmanager
     def watching(self, names: Iterable[str] = LOGGERS) -> Iterator[None]:
         """Listen to these logs, and learn every key that encrypts or decrypts in this process."""
-        cipher: Callable[[bytes], object] = crypto.AESGCM
 
-        def noting(key: bytes) -> object:
-            self.keys.add(bytes(key))
-            return cipher(key)
+        def noting(cipher: Callable[..., object]) -> Callable[..., object]:
+            def noted(key: bytes, *rest: object) -> object:
+                self.keys.add(bytes(key))
+                return cipher(key, *rest)
+
+            return noted
 
         loggers = [logging.getLogger(name) for name in names]
         for logger in loggers:
             logger.addHandler(self)
             logger.setLevel(logging.DEBUG)
-        with mock.patch.object(crypto, "AESGCM", noting):
+        with (
+            mock.patch.object(crypto, "AESGCM", noting(crypto.AESGCM)),
+            mock.patch.object(crypto, "_image_cipher", noting(crypto._image_cipher)),
+        ):
             yield
         for logger in loggers:
             logger.removeHandler(self)

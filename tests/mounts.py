@@ -13,10 +13,12 @@ def can_mount() -> bool:
 
 
 @contextmanager
-def mounted(source: Path, target: Path) -> Iterator[None]:
+def mounted(source: Path, target: Path, *, read_only: bool = False) -> Iterator[None]:
     """Let *source* be seen at *target*, which has to be of the same kind, for the length of the block."""
     subprocess.run(["mount", "--bind", source, target], check=True)
     try:
+        if read_only:
+            subprocess.run(["mount", "-o", "remount,bind,ro", target], check=True)
         yield
     finally:
         subprocess.run(["umount", target], check=True)

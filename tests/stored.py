@@ -32,7 +32,7 @@ def blob_file(store, image_id):
 
 def file_of_blob(store, blob_id):
     """Return the file of a blob."""
-    return store.config.blobs_path / "objects" / blob_id[:3] / blob_id
+    return store.config.blobs_path / "objects" / blob_id[:2] / blob_id
 
 
 def flip_last_bit(path):

@@ -1,6 +1,8 @@
 """
-Blob stores: where sealed bytes lie. The protocol below is the contract; ``tests/store/blob_store_contract.py`` is the
-same contract as tests, and every blob store passes it.
+Blob stores keep sealed bytes.
+
+``BlobStore`` is their contract; ``tests/store/blob_store_contract.py`` tests it, and every blob store must
+pass. Imports only ``crypto``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +12,7 @@ from pixstore.crypto import Buffer
 
 
 class BlobInfo(NamedTuple):
-    """A blob that is there: its name, size in bytes, and when it was put (ms since 1970)."""
+    """A stored blob: its name, its size in bytes, and when it was put (ms since 1970)."""
 
     blob_id: str
     size: int
@@ -26,54 +28,66 @@ class BuriedImage(NamedTuple):
 
 class BlobStore(Protocol):
     """
-    Immutable objects, named once by a random blob id. Threads and processes may use one store at the same time.
+    Stores immutable blobs, each under a random blob id that is used once.
 
-    Every method raises ``StorageError`` when the storage fails or the name is not that of a blob, ``StorageFull`` when there
-    is no room.
+    Threads and processes may share one store.
+
+    Every method raises ``StorageError`` if the storage fails or a name is not a blob id, and ``StorageFull``
+    if there is no room.
     """
 
     def put(self, blob_id: str, parts: Sequence[Buffer]) -> None:
         """
-        Keep *parts*, one after the other, under *blob_id*. On return they survive a power cut.
+        Store *parts*, one after the other, under *blob_id*. Once this returns, the blob survives a power cut.
 
-        Until then the blob is not seen under its name, not even in part. A name that is taken raises ``StorageError``.
+        Until the blob is whole, it is not visible under its name. If the name is taken, this raises
+        ``StorageError``.
         """
 
     def open(self, blob_id: str) -> BinaryIO:
         """
-        Return the blob as an open binary file at its start; it stays readable after a ``delete``.
+        Return the blob as a binary file, open at its start. It stays readable after a ``delete``.
 
         Raises ``BlobNotFound`` if there is none.
         """
 
     def delete(self, blob_id: str) -> bool:
-        """Remove the blob; return whether there was one. May be called again."""
+        """Remove the blob and return whether it existed. May be called again."""
 
     def touch(self, blob_id: str) -> None:
-        """Let the blob be one that was put now. It is no error if it is gone."""
+        """Set the time at which the blob was put to now. A missing blob is no error."""
 
     def blobs(self) -> Iterator[BlobInfo]:
-        """Yield every blob, in no order. Blobs that come or go meanwhile may or may not be among them."""
+        """
+        Yield every blob, in any order.
+
+        Blobs that are put or deleted in the meantime may or may not be among them.
+        """
 
     def discard_unfinished(self, *, before: int) -> int:
-        """Remove what interrupted ``put`` calls left before *before* (ms since 1970); return how many."""
+        """Remove files that ``put`` calls left unfinished before *before* (ms since 1970); return how many."""
 
     def bury(self, image_ids: Sequence[str]) -> None:
         """
-        Note that these images are deleted. On return that survives a power cut, and the loss of the database.
+        Note that these images are deleted.
 
-        Their blobs may still be there for a while; a rebuild does not bring them back. May be called again.
+        Once this returns, the note survives a power cut and the loss of the database.
+
+        Their blobs may remain for a while. Because of the note, a rebuild does not bring them back. May be
+        called again.
         """
 
     def buried(self) -> Iterator[BuriedImage]:
-        """Yield every image that was noted as deleted, in no order."""
+        """Yield every image that was noted as deleted, in any order."""
 
     def forget_buried(self, image_ids: Sequence[str]) -> None:
         """Remove the notes on these images. May be called again."""
 
     def put_copy(self, name: str, document: bytes) -> None:
         """
-        Keep a copy of the keyring under *name*, a name that is used for these bytes only. On return it survives a power cut.
+        Store a copy of the keyring under *name*, which names only these bytes.
+
+        Once this returns, it survives a power cut.
 
         May be called again with the same name and bytes.
         """

@@ -1,7 +1,8 @@
 """
 Blobs in a directory of this machine.
 
-    objects/abc/abcdef…      a blob, by the first three digits of its name: 4096 directories, thousands of blobs each
+    objects/ab/abcdef…       a blob, by the first two digits of its name: 256 directories, thousands of blobs each;
+                             release 0.1 took the first three digits, and what it kept stays where it is
     unfinished/…             what a put is writing; a crash leaves it here, never under a blob's name
     deleted/…                an empty file for each deleted image whose blobs may still be there, named by its id
     keyring/…                copies of the keyring; release 0.1 kept its only copy in keyring.json
@@ -27,13 +28,13 @@ from pixstore.files import (
 )
 from pixstore.ids import check_blob_id, check_image_id, is_blob_id, is_image_id
 
-SHARD_DIGITS = 3
+SHARD_DIGITS, FIRST_RELEASE_SHARD_DIGITS = 2, 3
 
 _COPY_NAME = re.compile(r"[0-9a-f-]+\.json", re.ASCII)
 
 
 class LocalBlobs:
-    """A ``BlobStore`` in the directory *root*, which is made if it is missing; unless it is opened for reading only."""
+    """A ``BlobStore`` in the directory *root*. If *root* is missing, it is made, but not with *read_only*."""
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
         self._objects = root / "objects"
@@ -41,29 +42,29 @@ class LocalBlobs:
         self._deleted = root / "deleted"
         self._copies = root / "keyring"
         self._first_release_copy = root / "keyring.json"
-        self._durable_shards: set[Path] = set()
-        if read_only:
-            return
-        with storage_errors(f"the image directory {root} could not be made", str(root)):
-            for directory in (self._objects, self._unfinished, self._deleted, self._copies):
-                make_directory(directory)
+        if not read_only:
+            with storage_errors(f"the image directory {root} could not be made", str(root)):
+                for directory in (self._objects, self._unfinished, self._deleted, self._copies):
+                    make_directory(directory)
+                self._make_shards()
+        names = (entry.name for entry in _entries(self._objects))
+        self._has_first_release_shards = any(len(name) == FIRST_RELEASE_SHARD_DIGITS for name in names)
 
     def put(self, blob_id: str, parts: Sequence[Buffer]) -> None:
-        """See ``BlobStore.put``. Each step has its reason: only all of them together survive a power cut."""
-        path = self._path(blob_id)
-        unfinished = self._unfinished / secrets.token_hex(16)
+        """See ``BlobStore.put``. Every step is needed to survive a power cut."""
+        shard = f"{self._objects}/{check_blob_id(blob_id)[:SHARD_DIGITS]}"
+        unfinished = f"{self._unfinished}/{secrets.token_hex(16)}"
         with storage_errors("the image could not be written", blob_id):
             try:
                 _write_durably(unfinished, parts)
-                self._make_shard(path.parent)
-                if path.exists():
+                if self._found(blob_id) is not None:
                     raise StorageError(f"the blob {blob_id} exists already", name=blob_id)
-                unfinished.rename(path)  # the blob appears whole or not at all
+                os.rename(unfinished, f"{shard}/{blob_id}")  # the blob appears whole or not at all
             except BaseException:
                 with suppress(OSError):
-                    unfinished.unlink(missing_ok=True)
+                    os.unlink(unfinished)
                 raise
-            sync_directory(path.parent)  # or the name could be gone after a power cut
+            sync_directory(shard)  # without this, the name could be lost in a power cut
 
     def open(self, blob_id: str) -> BinaryIO:
         """See ``BlobStore.open``."""
@@ -71,13 +72,16 @@ class LocalBlobs:
             try:
                 return open(self._path(blob_id), "rb")
             except FileNotFoundError:
-                raise BlobNotFound(blob_id) from None
+                path = self._found(blob_id)
+                if path is None:
+                    raise BlobNotFound(blob_id) from None
+                return open(path, "rb")
 
     def delete(self, blob_id: str) -> bool:
         """See ``BlobStore.delete``."""
         with storage_errors("the image could not be removed", blob_id):
             try:
-                self._path(blob_id).unlink()
+                os.unlink(self._found(blob_id) or self._path(blob_id))
             except FileNotFoundError:
                 return False
             return True
@@ -85,7 +89,7 @@ class LocalBlobs:
     def touch(self, blob_id: str) -> None:
         """See ``BlobStore.touch``."""
         with storage_errors("the time of an image could not be set", blob_id), suppress(FileNotFoundError):
-            os.utime(self._path(blob_id))
+            os.utime(self._found(blob_id) or self._path(blob_id))
 
     def blobs(self) -> Iterator[BlobInfo]:
         """See ``BlobStore.blobs``."""
@@ -128,10 +132,10 @@ class LocalBlobs:
     def put_copy(self, name: str, document: bytes) -> None:
         """See ``BlobStore.put_copy``."""
         path = self._copy_path(name)
-        unfinished = self._unfinished / secrets.token_hex(16)
+        unfinished = f"{self._unfinished}/{secrets.token_hex(16)}"
         with storage_errors("a copy of the keyring could not be written", name):
             _write_durably(unfinished, [document])
-            unfinished.replace(path)
+            os.replace(unfinished, path)
             sync_directory(path.parent)
 
     def copies(self) -> dict[str, bytes]:
@@ -155,34 +159,44 @@ class LocalBlobs:
             raise StorageError("not the name of a copy of the keyring")
         return self._copies / name
 
-    def _make_shard(self, shard: Path) -> None:
-        """Make *shard* durable: another process may have made it and been stopped before it could sync the entry."""
-        if shard not in self._durable_shards:
-            with suppress(FileExistsError):
-                shard.mkdir(mode=PRIVATE_DIRECTORY)
-            sync_directory(self._objects)
-            self._durable_shards.add(shard)
+    def _make_shards(self) -> None:
+        """Make every directory for blobs now, so that no write has to make one."""
+        there = {entry.name for entry in _entries(self._objects)}
+        for number in range(16**SHARD_DIGITS):
+            name = f"{number:0{SHARD_DIGITS}x}"
+            if name not in there:
+                with suppress(FileExistsError):  # another process may make it at the same time
+                    os.mkdir(f"{self._objects}/{name}", PRIVATE_DIRECTORY)
+        # Always needed: a process that made the directories may have been stopped before this line.
+        sync_directory(self._objects)
 
-    def _path(self, blob_id: str) -> Path:
-        return self._objects / check_blob_id(blob_id)[:SHARD_DIGITS] / blob_id
+    def _path(self, blob_id: str) -> str:
+        return f"{self._objects}/{check_blob_id(blob_id)[:SHARD_DIGITS]}/{blob_id}"
+
+    def _found(self, blob_id: str) -> str | None:
+        """Return the path of the blob, or ``None``."""
+        places = [self._path(blob_id)]
+        if self._has_first_release_shards:
+            places.append(f"{self._objects}/{blob_id[:FIRST_RELEASE_SHARD_DIGITS]}/{blob_id}")
+        return next((place for place in places if os.path.lexists(place)), None)
 
 
-def _write_durably(path: Path, parts: Sequence[Buffer]) -> None:
+def _write_durably(path: str, parts: Sequence[Buffer]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
-    with open(descriptor, "wb", buffering=0) as file:
+    try:
         for part in parts:
-            view = memoryview(part)
-            while view:
-                view = view[file.write(view) :]
+            left = memoryview(part)
+            while left:
+                left = left[os.write(descriptor, left) :]
         if os.fstat(descriptor).st_size != sum(map(len, parts)):
-            raise StorageError(
-                "the image could not be written: the file has another length than what was written"
-            )
+            raise StorageError("the image could not be written: the length of its file is wrong")
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Return what the file system knows of *entry*, or ``None`` if it has gone."""
+    """Return the file status of *entry*, or ``None`` if it has been removed."""
     with storage_errors("the image directory could not be read", entry.name), suppress(FileNotFoundError):
         return entry.stat()
     return None

@@ -1,4 +1,4 @@
-"""Blobs in memory: for tests and experiments. They go with the process."""
+"""Blobs in memory, for tests and experiments. They are lost when the process ends."""
 
 import io
 import time
@@ -47,7 +47,7 @@ class MemoryBlobs:
             yield BlobInfo(blob_id, len(data), put_at)
 
     def discard_unfinished(self, *, before: int) -> int:  # noqa: ARG002 - the protocol's signature
-        """See ``BlobStore.discard_unfinished``: a put here is never unfinished."""
+        """See ``BlobStore.discard_unfinished``: a put in memory is never unfinished."""
         return 0
 
     def bury(self, image_ids: Sequence[str]) -> None:

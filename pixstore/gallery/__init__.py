@@ -1,9 +1,9 @@
 """
 The private photo gallery: accounts, albums and pictures over one ``ImageStore``.
 
-The domain (``accounts``, ``sessions``, ``albums``, ``pictures``, …) knows no Flask. Its functions take the ``Gallery`` they
-work on, so several galleries can be open in one process. The pages are in ``web``. Titles and file names never reach the
-database unsealed (``titles``).
+The domain (``accounts``, ``sessions``, ``albums``, ``pictures``, …) does not use Flask. Its functions take
+the ``Gallery`` they work on, so several galleries can be open in one process. The pages are in ``web``.
+Titles and file names never reach the database unsealed (``titles``).
 """
 
 import logging
@@ -30,7 +30,7 @@ class Gallery:
 
     @classmethod
     def open(cls, store: ImageStore) -> "Gallery":
-        """Return the gallery over *store*, its tables brought up to date."""
+        """Bring the gallery's tables up to date, and return the gallery over *store*."""
         applied, models = (
             apply_migrations(store.database, MIGRATIONS, MIGRATION_TABLE),
             GalleryModels(store.database),
@@ -53,6 +53,6 @@ class Gallery:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what the block writes, or nothing of it."""
+        """Commit everything that the block writes, or nothing."""
         with self.store.database.atomic():
             yield

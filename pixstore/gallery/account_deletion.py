@@ -1,7 +1,7 @@
 """
-Deleting an account with all that belongs to it: pictures, albums, logins. All of it goes in one transaction, or nothing does.
+Deletes an account with its pictures, albums and logins. One transaction removes all of it, or nothing.
 
-Nobody is left in charge of nothing: the last owner of the installation stays.
+The last owner of the installation cannot be deleted, because somebody must be able to manage the accounts.
 """
 
 from typing import NamedTuple
@@ -17,14 +17,14 @@ from pixstore.gallery.sessions import CheckedAccount
 
 
 class Belongings(NamedTuple):
-    """How much goes with an account."""
+    """How many albums and pictures are deleted with an account."""
 
     albums: int
     pictures: int
 
 
 def belongings(gallery: Gallery, user: User) -> Belongings:
-    """Return how much goes with *user*."""
+    """Return what would be deleted with *user*."""
     album, picture = gallery.models.album, gallery.models.picture
     return Belongings(
         int(album.select().where(album.user == user.id).count()),
@@ -33,7 +33,7 @@ def belongings(gallery: Gallery, user: User) -> Belongings:
 
 
 def is_last_owner(gallery: Gallery, user: User) -> bool:
-    """Tell whether nobody else could manage the accounts if *user* were gone."""
+    """Tell whether *user* is the only enabled owner, who alone can manage the accounts."""
     account = gallery.models.user
     others = account.is_owner & account.disabled_at.is_null() & (account.id != user.id)
     return bool(user.is_owner) and not account.select().where(others).exists()
@@ -44,9 +44,10 @@ def delete_user(gallery: Gallery, user: User, *, typed_name: str, by: CheckedAcc
     Remove *user* with every picture, album and login, if *typed_name* is the name of the account.
 
     Raises:
-        InvalidInput: If it is not, if nobody else owns the installation, or if pictures came or went meanwhile.
-        AccountChanged: If the account of who decides this is no longer what it was when its password was checked.
-        NotThere: If the account is gone already.
+        InvalidInput: If it is another name, if *user* is the last owner, or if pictures were added or removed
+            in the meantime.
+        AccountChanged: If the account *by* has changed since its password was checked.
+        NotThere: If *user* is deleted already.
     """
     if accounts.normal_name(typed_name) != user.name:
         raise InvalidInput("name", f"Please type the name of the account, {user.name}.")
@@ -71,7 +72,11 @@ def _image_ids(gallery: Gallery, user: User) -> list[str]:
 
 
 def _remove_pictures(gallery: Gallery, user: User, *, count: int) -> None:
-    """Remove the rows of pictures and albums, inside the unit's transaction; refuse if there are not *count* pictures."""
+    """
+    Remove the rows of pictures and albums, inside the unit's transaction.
+
+    Refuse if the number of pictures is not *count*.
+    """
     album, picture = gallery.models.album, gallery.models.picture
     if picture.delete().where(picture.user == user.id).execute() != count:
         raise _changed()
@@ -81,7 +86,7 @@ def _remove_pictures(gallery: Gallery, user: User, *, count: int) -> None:
 def _remove_account(gallery: Gallery, user: User, by: CheckedAccount) -> None:
     """Remove the account and its logins, inside the unit's transaction."""
     account = gallery.models.user
-    # Two owners may be deleting themselves at the same time: one of them waits here for the other.
+    # If two owners delete their accounts at the same time, one waits here for the other.
     lock_rows(account.select().where(account.is_owner).order_by(account.id), gallery.store.database).execute()
     sessions.lock_unchanged(gallery, by)
     _refuse_last_owner(gallery, user)

@@ -1,7 +1,7 @@
 """
-Accounts: who may log in, and with what. No Flask, no cookies (those are in ``sessions``).
+Accounts and their passwords. No Flask, no cookies. Logins are in ``sessions``.
 
-A new password ends every login of its account, and a disabled account has none.
+A new password ends every login of its account. A disabled account has no logins.
 """
 
 import re
@@ -20,13 +20,13 @@ _NAME = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?")
 
 
 def normal_name(text: str) -> str:
-    """Return *text* in the spelling in which accounts are found. Case makes no difference, nor the way a letter was typed."""
+    """Return *text* as account names are stored and looked up: the same for every letter case and Unicode form."""
     return unicodedata.normalize("NFKC", text.strip()).casefold()
 
 
 def clean_name(text: str) -> str:
     """
-    Return *text* as an account name, in its one spelling.
+    Return the account name that *text* stands for, as ``normal_name`` spells it.
 
     Raises:
         InvalidInput: If it cannot be a name.
@@ -46,7 +46,7 @@ def check_new_password(password: str, *, name: str, field: str = "password") -> 
     Return *password* if it may be the new one of the account *name*.
 
     Raises:
-        InvalidInput: If it is too short, too long, or the name.
+        InvalidInput: If it is too short, too long, or the same as the name.
     """
     if len(password) < passwords.MIN_LENGTH:
         raise InvalidInput(field, f"A password needs at least {passwords.MIN_LENGTH} characters.")
@@ -74,7 +74,11 @@ def create_user(gallery: Gallery, name: str, password: str, *, is_owner: bool = 
 
 
 def add_user(gallery: Gallery, name: str, *, password_hash: str = "", is_owner: bool = False) -> User:
-    """Insert the rows of a new account, inside the caller's transaction. Without a password it is disabled."""
+    """
+    Insert the rows of a new account, inside the caller's transaction.
+
+    An account without a password is disabled.
+    """
     now = gallery.now()
     user = gallery.models.user.create(
         id=new_key(),
@@ -89,7 +93,11 @@ def add_user(gallery: Gallery, name: str, *, password_hash: str = "", is_owner: 
 
 
 def authenticate(gallery: Gallery, name: str, password: str) -> CheckedAccount | None:
-    """Return the account that *name* and *password* open, as it is now; or ``None``, after the same work."""
+    """
+    Return the account if *name* and *password* are right.
+
+    Return ``None`` otherwise, after the same amount of work.
+    """
     user = find_user(gallery, name)
     password_hash = user.password_hash if user is not None and user.disabled_at is None else ""
     if not passwords.verify_password(password[: passwords.MAX_LENGTH + 1], password_hash) or user is None:
@@ -100,13 +108,13 @@ def authenticate(gallery: Gallery, name: str, password: str) -> CheckedAccount |
     if not _replace_hash(gallery, user, renewed):
         return authenticate(
             gallery, name, password
-        )  # the hash has been changed meanwhile: check against the new one
+        )  # another request has changed the hash: check against the new one
     return CheckedAccount(user, renewed, user.login_epoch)
 
 
 def set_password(gallery: Gallery, user: User, password: str, *, field: str = "password") -> None:
     """
-    Give *user* a new password, end every login, and let the account in again where it was disabled.
+    Give *user* a new password, end every login, and enable the account if it was disabled.
 
     Raises:
         InvalidInput: If the password is not acceptable.
@@ -121,11 +129,13 @@ def change_password(
     gallery: Gallery, account: CheckedAccount, password: str, *, field: str = "password"
 ) -> str:
     """
-    Give *account* a new password and end every login; return the session id of a new one. All of it happens, or nothing.
+    Give *account* a new password, end every login, and start a new one. All of it happens or nothing.
+
+    Return the session id of the new login.
 
     Raises:
         InvalidInput: If the password is not acceptable.
-        AccountChanged: If the account is no longer what it was when the present password was checked.
+        AccountChanged: If the account has changed since its present password was checked.
     """
     user = account.user
     password_hash = passwords.hash_password(check_new_password(password, name=user.name, field=field))
@@ -137,10 +147,10 @@ def change_password(
 
 def disable_user(gallery: Gallery, user: User, *, by: User) -> None:
     """
-    Keep *user* out, and end every login. Pictures stay.
+    Disable the account of *user* and end its logins. Its pictures stay.
 
     Raises:
-        InvalidInput: If *by* would lock the own account.
+        InvalidInput: If *user* and *by* are the same account.
     """
     if user.id == by.id:
         raise InvalidInput("user", "You cannot disable your own account.")
@@ -151,7 +161,7 @@ def disable_user(gallery: Gallery, user: User, *, by: User) -> None:
 
 def enable_user(gallery: Gallery, user: User) -> None:
     """
-    Let *user* in again with the old password.
+    Enable the account of *user* again, with its old password.
 
     Raises:
         InvalidInput: If the account has no password yet.
@@ -163,7 +173,7 @@ def enable_user(gallery: Gallery, user: User) -> None:
 
 
 def list_users(gallery: Gallery) -> list[User]:
-    """Return every account, by name."""
+    """Return every account, ordered by name."""
     return list(gallery.models.user.select().order_by(gallery.models.user.name))
 
 
@@ -190,12 +200,12 @@ def find_user(gallery: Gallery, name: str) -> User | None:
 
 
 def has_owner(gallery: Gallery) -> bool:
-    """Tell whether somebody owns this installation yet."""
+    """Tell whether this installation has an owner yet."""
     return bool(gallery.models.user.select().where(gallery.models.user.is_owner).exists())
 
 
 def _replace_hash(gallery: Gallery, user: User, renewed: str) -> bool:
-    """Put *renewed* in the place of the hash in *user*; return whether that was still the hash of the account."""
+    """Replace the hash in *user* by *renewed*, unless the account has another hash by now; return whether it was."""
     account = gallery.models.user
     is_same = (account.id == user.id) & (account.password_hash == user.password_hash)
     with gallery.transaction():

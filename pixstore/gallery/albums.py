@@ -1,5 +1,5 @@
 """
-Albums of a user. Every function takes the user whose albums are meant: nobody else's are found.
+Albums of a user. Every function takes the user, and finds only the albums of that user.
 
 An album's ``dir`` is random and becomes the namespace of the image ids uploaded into it. A picture that moves to another
 album keeps its image ids. Titles are sealed, so they are compared and sorted here, not in the database.
@@ -42,7 +42,7 @@ def get_album(gallery: Gallery, user: User, album_dir: str) -> AlbumView:
     Return the album *album_dir* of *user*.
 
     Raises:
-        NotThere: If *user* has none like that.
+        NotThere: If *user* has no such album.
     """
     album = gallery.models.album
     row = album.get_or_none((album.dir == album_dir) & (album.user == user.id))
@@ -52,7 +52,7 @@ def get_album(gallery: Gallery, user: User, album_dir: str) -> AlbumView:
 
 
 def default_album(gallery: Gallery, user: User) -> AlbumView:
-    """Return the album that takes what has no other; every account is made with one."""
+    """Return the default album, which takes pictures without another album. Every account is made with one."""
     album = gallery.models.album
     return _view(gallery, album.get((album.user == user.id) & album.is_default))
 
@@ -113,7 +113,9 @@ def create_album(gallery: Gallery, user: User, title: str, *, field: str = "titl
 
 def find_or_create_album(gallery: Gallery, user: User, title: str, *, field: str) -> AlbumView:
     """
-    Return the album of that title, made if there is none: so every file of one upload lands in the same new album.
+    Return the album with this title.
+
+    Make it if there is none, so that all files of one upload get into the same new album.
 
     Raises:
         InvalidInput: If the title is not acceptable.
@@ -160,13 +162,15 @@ def rename_album(gallery: Gallery, user: User, album: AlbumView, title: str) -> 
 
 def delete_album(gallery: Gallery, user: User, album: AlbumView, *, with_pictures: bool) -> None:
     """
-    Remove *album*; its pictures go too, or else move to the default album. All of it happens, or nothing.
+    Remove *album*.
+
+    Its pictures are deleted with it, or move to the default album. All of it happens or nothing.
 
     Raises:
         InvalidInput: If it is the default album, or pictures were added to it in the meantime.
     """
     if album.is_default:
-        raise InvalidInput("album", "This album takes the pictures that have no other; it cannot be deleted.")
+        raise InvalidInput("album", "The album for pictures without another album cannot be deleted.")
     picture = gallery.models.picture
     with gallery.store.unit_of_work() as work:
         doomed = list(picture.select().where(picture.album == album.dir)) if with_pictures else []
@@ -177,15 +181,21 @@ def delete_album(gallery: Gallery, user: User, album: AlbumView, *, with_picture
 
 
 def existing_images(gallery: Gallery, image_ids: list[str]) -> list[str]:
-    """Leave out images that were lost: what is left of their pictures must still be removable."""
-    # In portions: a query takes a limited number of values.
+    """
+    Return the ids of images that the store still has.
+
+    A picture that has lost an image must still be removable.
+    """
+    # A query takes a limited number of values.
     portions = (image_ids[start : start + 1000] for start in range(0, len(image_ids), 1000))
     return [image_id for portion in portions for image_id in gallery.store.records(portion)]
 
 
 def touch(gallery: Gallery, user: User, album: AlbumView) -> None:
     """
-    Note, inside the caller's transaction, that *album* has changed; this also keeps it from being deleted now.
+    Note, inside the caller's transaction, that *album* has changed.
+
+    This locks the album until the transaction ends, so nobody can delete it. Call it before you count its pictures.
 
     Raises:
         NotThere: If it has been deleted.
@@ -230,7 +240,11 @@ def _find(gallery: Gallery, user: User, title: str) -> AlbumView | None:
 
 
 def _lock(gallery: Gallery, user: User) -> None:
-    """Let one transaction at a time change the albums of *user*. SQLite does so anyway; elsewhere this locks a row."""
+    """
+    Make other transactions that change the albums of *user* wait.
+
+    PostgreSQL locks the row; SQLite has one writer anyway.
+    """
     row = gallery.models.user
     row.update(created_at=row.created_at).where(row.id == user.id).execute()
 

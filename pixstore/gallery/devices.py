@@ -1,12 +1,13 @@
 """
-Browsers that have logged in before. Their device cookie says so, and stays after a logout.
+Recognizes browsers that have logged in before, by a device cookie that stays after a logout.
 
-With it, wrong passwords that others try count for nothing: nobody can keep somebody out of the own account by guessing at its
-password. The cookie opens nothing; whoever steals it gets a few guesses of its own (``throttle``). What ends the logins of
-an account (a new password, "end the others") also ends the worth of its device cookies.
+Wrong passwords from other browsers do not count for such a browser, so an attacker who guesses cannot lock
+the owner out. The cookie does not log anybody in: a thief gets only a few guesses of their own
+(``throttle``). An action that ends all logins of an account (a new password, "end the others") also voids its
+device cookies.
 
-A cookie holds one token for each account that has logged in in that browser, the newest first: account id, a random device id,
-and a MAC over both and the account's ``login_epoch``. Nothing of it is kept on the server.
+A cookie holds one token for each account that has logged in with that browser, the newest first: account id,
+a random device id, and a MAC over both and the account's ``login_epoch``. The server stores nothing about it.
 """
 
 import hmac
@@ -17,7 +18,7 @@ from pixstore.gallery.models import User
 from pixstore.ids import new_key
 
 MAX_ACCOUNTS = 4
-"""So many accounts one browser is known for."""
+"""The most accounts that one device cookie holds."""
 
 _LABEL = "pixstore/v1/device"
 _TOKEN = re.compile(r"([a-z0-9]{1,64})\.([a-z0-9]{1,64})\.([0-9a-f]{32})", re.ASCII)
@@ -32,19 +33,19 @@ def recognize(gallery: Gallery, user: User, cookie: str) -> str | None:
 
 
 def remember(gallery: Gallery, user: User, cookie: str) -> str:
-    """Return what becomes of the device cookie *cookie* of a browser in which *user* has just logged in."""
+    """Return the new value of the device cookie *cookie*, after *user* has logged in with that browser."""
     device_id = recognize(gallery, user, cookie) or new_key()
     own = (user.id, device_id, _mac(gallery, user, device_id))
     return _cookie([own, *_tokens_of_others(user, cookie)])
 
 
 def forget(user: User, cookie: str) -> str:
-    """Return what is left of the device cookie *cookie* without the account *user*."""
+    """Return the device cookie *cookie* without the token of *user*."""
     return _cookie(_tokens_of_others(user, cookie))
 
 
 def _tokens(cookie: str) -> list[tuple[str, str, str]]:
-    """Return the parts of each token in *cookie*. Nothing is known of them yet but their form."""
+    """Return the parts of each token in *cookie*. Only their form is checked, not the MAC."""
     matches = (_TOKEN.fullmatch(text) for text in cookie.split("~", MAX_ACCOUNTS)[:MAX_ACCOUNTS])
     return [(match[1], match[2], match[3]) for match in matches if match is not None]
 

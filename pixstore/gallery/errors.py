@@ -2,10 +2,12 @@
 Every error of the gallery's own domain. This module imports nothing.
 
     GalleryError
-    ├── NotThere             no such picture, album, account or link: or none of yours, which looks the same
-    ├── InvalidInput         what a form said cannot be accepted        .field
-    ├── AccountChanged       the account is no longer what it was when its password was checked
-    └── TooManyAttempts      wait before trying another password        .retry_after
+    ├── NotThere             no such picture, album, account or link; or not yours, which looks the same
+    ├── AlreadyThere         the account has this very file already
+    ├── InvalidInput         a value of a form cannot be accepted     .field
+    ├── AccountChanged       the account has changed since its password was checked
+    ├── TooManyAttempts      wait before trying another password        .retry_after
+    └── TooBusy              too many uploads at once                   .retry_after
 """
 
 
@@ -15,6 +17,13 @@ class GalleryError(Exception):
 
 class NotThere(GalleryError):
     """There is no such thing, or it belongs to somebody else."""
+
+
+class AlreadyThere(GalleryError):
+    """This very file is among the pictures already."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
 
 
 class InvalidInput(GalleryError):
@@ -37,6 +46,17 @@ class TooManyAttempts(GalleryError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Too many attempts. Please wait {_in_words(retry_after)} and try again.")
+        self.retry_after = retry_after
+
+
+class TooBusy(GalleryError):
+    """Too many uploads at once; try again in *retry_after* seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "The server is busy with other uploads, and nothing of this one was kept. "
+            f"Please send it again in {retry_after} seconds."
+        )
         self.retry_after = retry_after
 
 

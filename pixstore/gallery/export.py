@@ -1,8 +1,11 @@
 """
-Every picture of an account as a zip file, made piece by piece: one original at a time is in memory, decrypted.
+Exports every picture of an account as a zip file.
 
-Albums are folders, pictures are files under their titles, dated by when they were taken. Originals are stored as they are:
-photos do not get smaller. A picture whose image cannot be read does not stop the others; a text file at the end names it.
+It is made piece by piece: one decrypted original is in memory at a time.
+
+Albums are folders. Pictures are files named after their titles, with the date at which they were taken.
+Originals are stored uncompressed, because photos do not get smaller. If a picture cannot be read, the export
+goes on; a text file at the end names it.
 """
 
 import logging
@@ -20,13 +23,13 @@ PIECE = 64 * 1024
 MISSING = "Not exported.txt"
 
 _EXTENSIONS = {"tiff": "tif"}
-_MAX_NAME_BYTES = 200  # file systems take 255, and a number and an extension are to come
+_MAX_NAME_BYTES = 200  # file systems take 255; a number and an extension are added later
 _UNUSABLE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE)  # on Windows
 _EARLIEST, _LATEST = (
     datetime(1980, 1, 1, tzinfo=UTC),
     datetime(2107, 12, 31, tzinfo=UTC),
-)  # what a zip file can say
+)  # the times that a zip file can hold
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +38,11 @@ def export_pictures(gallery: Gallery, user: User, *, is_allowed: Callable[[], bo
     """
     Yield the zip file of every picture that *user* has now, in pieces.
 
-    It breaks off, so that what was received is no whole zip file, where the database fails or *is_allowed* says no.
+    If the database fails or *is_allowed* returns false, it stops early, so that the received file is not a
+    valid zip file.
 
     Raises:
-        NotThere: If it is not allowed any more.
+        NotThere: If *is_allowed* returns false.
     """
     pipe, names, missing = _Pipe(), FileNames(), []
     with gallery.store.connected():
@@ -50,7 +54,7 @@ def export_pictures(gallery: Gallery, user: User, *, is_allowed: Callable[[], bo
                 if not is_allowed():
                     raise NotThere("This login has ended.")
                 row = gallery.models.picture.get_or_none(gallery.models.picture.id == picture_id)
-                if row is None:  # deleted meanwhile
+                if row is None:  # deleted in the meantime
                     continue
                 path = names.file(folders.get(row.album_id, ""), *_title_and_extension(gallery, row))
                 original = _load(gallery, row)
@@ -66,7 +70,7 @@ def export_pictures(gallery: Gallery, user: User, *, is_allowed: Callable[[], bo
 
 
 class FileNames:
-    """Names for folders and files that every system takes, and each of them once, also where case makes no difference."""
+    """Makes names of folders and files that are valid on every system, and unique even if case is ignored."""
 
     def __init__(self) -> None:
         self._taken = {MISSING.casefold()}
@@ -77,7 +81,7 @@ class FileNames:
         return self._unique(_usable(title), "")
 
     def file(self, folder: str, title: str, extension: str) -> str:
-        """Return a new path for a file in *folder*; without one, at the top."""
+        """Return a new path for a file in *folder*, or at the top if *folder* is empty."""
         return self._unique(f"{folder}/{_usable(title)}" if folder else _usable(title), f".{extension}")
 
     def _unique(self, base: str, ending: str) -> str:
@@ -97,7 +101,11 @@ def _usable(title: str) -> str:
 
 
 def _picture_ids(gallery: Gallery, user: User) -> list[str]:
-    """Return the pictures of *user*, album by album, oldest first. One that is moved meanwhile is neither lost nor doubled."""
+    """
+    Return the ids of all pictures, album by album, oldest first.
+
+    A picture moved during the export appears exactly once.
+    """
     picture = gallery.models.picture
     query = picture.select(picture.id).where(picture.user == user.id)
     ordered = query.order_by(picture.album, picture.created_at, picture.id)
@@ -110,7 +118,7 @@ def _title_and_extension(gallery: Gallery, row: Picture) -> tuple[str, str]:
 
 
 def _load(gallery: Gallery, row: Picture) -> bytes | None:
-    """Return the original of *row*, or ``None`` where it is missing or damaged."""
+    """Return the original of *row*, or ``None`` if it is missing or damaged."""
     try:
         return gallery.store.load(row.original_id)
     except DatabaseUnavailable:
@@ -138,24 +146,24 @@ def _about(missing: list[str]) -> str:
 
 
 class _Pipe:
-    """A file that can only be written to, and is emptied while it is written."""
+    """A write-only file for ``zipfile``. ``pieces`` takes the data out while more is written."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        """Keep *data* until it is fetched."""
+        """Keep *data* until ``pieces`` yields it."""
         self._written.append(data)
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: there is nothing behind this."""
+        """Do nothing: there is no buffer."""
 
     def close(self) -> None:
-        """Do nothing: what was written can still be fetched."""
+        """Do nothing: ``pieces`` can still yield the data."""
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what was written since the last time, in pieces that a server can send at once."""
+        """Yield the data written since the last call, in pieces of at most ``PIECE`` bytes."""
         written, self._written = self._written, []
         while written:
             data = memoryview(written.pop(0))

@@ -30,9 +30,10 @@ MIGRATION_TABLE = "gallery_migration"
 
 class User(Model):
     """
-    An account. Without a password nobody can log in to it (an account that ``recovery`` brought back).
+    An account. Nobody can log in to an account without a password, such as one that ``recovery`` has made.
 
-    ``login_epoch`` grows with everything that ends its logins: whose password was checked before has to log in again.
+    ``login_epoch`` grows whenever its logins are ended. A login whose password was checked before that does not begin.
+    ``content_key_sealed`` is the sealed key of its pictures' content ids (``content_ids``).
     """
 
     id = TextField(primary_key=True)
@@ -42,6 +43,7 @@ class User(Model):
     disabled_at = BigIntegerField(null=True)
     created_at = BigIntegerField()
     login_epoch = IntegerField(default=0)
+    content_key_sealed = BlobField(null=True)
 
     class Meta:
         table_name = "gallery_user"
@@ -61,7 +63,11 @@ class LoginSession(Model):
 
 
 class LoginAttempt(Model):
-    """One password tried. ``subject`` is a keyed hash of what is counted (``throttle``)."""
+    """
+    One attempt to log in.
+
+    ``subject`` is a keyed hash of the name, network or browser that is counted (``throttle``).
+    """
 
     id = AutoField()
     subject = TextField()
@@ -73,7 +79,11 @@ class LoginAttempt(Model):
 
 
 class SetupLink(Model):
-    """The one link that makes the first owner; at most one row. ``issuer`` names the process that showed it."""
+    """
+    The link with which the first owner's account is made; at most one row.
+
+    ``issuer`` names the process that printed it.
+    """
 
     id = IntegerField(primary_key=True)
     token_hash = TextField()
@@ -84,7 +94,7 @@ class SetupLink(Model):
 
 
 class Album(Model):
-    """A collection of pictures. Its ``dir`` is the namespace of the image ids uploaded into it, and random."""
+    """A collection of pictures. Its ``dir`` is random, and the namespace of the image ids uploaded into it."""
 
     user_id: str
     dir = TextField(primary_key=True)
@@ -102,12 +112,13 @@ class Picture(Model):
     """
     One picture of one user: an original and a thumbnail, each an image of the store.
 
-    What pages show of it is sealed in ``description_sealed`` (``descriptions``). Where that is empty (NULL), an earlier release
-    has added the picture: then title, format, width, height and size stand in columns of their own, which are empty otherwise.
+    ``description_sealed`` holds the sealed description (``descriptions``). It is NULL if an earlier release
+    added the picture: then title, format, width, height and size are in separate columns, which are empty
+    otherwise.
 
-    ``taken_at`` is when the photo was taken, by the clock where it was taken, counted as if that clock showed UTC; or when
-    the picture was added, if the file does not say. What else the file says of the photo is sealed in ``facts_sealed``,
-    which is empty (NULL) until the file has been read (``upgrade``).
+    ``taken_at`` is the local time at which the photo was taken, stored as if it were UTC. If the file does not tell, it is
+    the time at which the picture was added. ``facts_sealed`` holds the other sealed facts from the file. ``content_id`` is a
+    keyed hash of the original (``content_ids``). Both are NULL until the file has been read (``upkeep``).
     """
 
     user_id: str
@@ -127,12 +138,21 @@ class Picture(Model):
     taken_at = BigIntegerField()
     facts_sealed = BlobField(null=True)
     description_sealed = BlobField(null=True)
+    content_id = BlobField(null=True)
 
     class Meta:
-        """The two indexes are the two orders in which pages are read; they begin with the references."""
+        """
+        Two indexes serve the two orders of pages, the third finds a file.
+
+        They begin with the references, which so need no index of their own.
+        """
 
         table_name = "gallery_picture"
-        indexes = ((("user", "created_at", "id"), False), (("album", "created_at", "id"), False))
+        indexes = (
+            (("user", "created_at", "id"), False),
+            (("album", "created_at", "id"), False),
+            (("user", "content_id"), False),
+        )
 
 
 class GalleryModels:

@@ -1,8 +1,9 @@
 """
 Passwords: Argon2id in PHC strings. Pure apart from the salt; imports ``cryptography`` only.
 
-The parameters are OWASP's first choice for Argon2id (Password Storage Cheat Sheet): 19 MiB, 2 passes, 1 lane. They stand
-in the string, so they can be raised here and old hashes still verify; ``needs_rehash`` says which to replace at login.
+The parameters are OWASP's first choice for Argon2id (Password Storage Cheat Sheet): 19 MiB, 2 passes, 1 lane.
+They are part of the string, so they can be raised here while old hashes still verify. ``needs_rehash`` tells
+which hashes to replace at login.
 """
 
 import os
@@ -17,7 +18,7 @@ MAX_LENGTH = 1024
 _MEMORY_KIB, _PASSES, _LANES = 19 * 1024, 2, 1
 _SALT_SIZE, _HASH_SIZE = 16, 32
 _CURRENT = f"$argon2id$v=19$m={_MEMORY_KIB},t={_PASSES},p={_LANES}$"
-# The form of a hash, but of no password anybody could find: compared with where there is no account.
+# A valid hash whose password nobody knows. It is verified if there is no account, so that this takes as long.
 _NOBODY = f"{_CURRENT}{'A' * 22}${'A' * 43}"
 
 
@@ -35,10 +36,10 @@ def hash_password(password: str) -> str:
 
 def verify_password(password: str, password_hash: str) -> bool:
     """
-    Tell whether *password* is the one behind *password_hash*.
+    Tell whether *password_hash* was made from *password*.
 
-    An empty hash never matches, after the same work as any other: the time of an answer must not tell which accounts
-    exist.
+    An empty hash never matches, but takes as long to check: the time of an answer must not tell which
+    accounts exist.
     """
     try:
         Argon2id.verify_phc_encoded(_bytes_of(password), password_hash or _NOBODY)
@@ -53,5 +54,5 @@ def needs_rehash(password_hash: str) -> bool:
 
 
 def _bytes_of(password: str) -> bytes:
-    # The same password typed on two keyboards may come composed or decomposed (RFC 8265).
+    # Two keyboards may send the same password composed or decomposed (RFC 8265).
     return unicodedata.normalize("NFC", password).encode()

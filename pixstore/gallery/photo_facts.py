@@ -1,8 +1,8 @@
 """
-What the file of a photo says of how it was taken: when, where, with which camera. Pure; imports Pillow.
+Reads from a photo's file when, where and with which camera it was taken. Pure; imports Pillow.
 
-It is read from EXIF (CIPA DC-008). Anybody may have written the file, so every value is checked, and one that is no sense is
-left out.
+The facts come from EXIF (CIPA DC-008). Anybody may have written the file, so every value is checked, and
+impossible values are left out.
 """
 
 import json
@@ -22,12 +22,16 @@ _Base, _Gps = ExifTags.Base, ExifTags.GPS
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """Each is ``None`` where the file does not say. Times are as the clock showed them where the photo was taken."""
+    """
+    A fact is ``None`` if the file does not tell it.
+
+    Times are local, as on the clock where the photo was taken.
+    """
 
     taken_at: int | None = None
     """ms since 1970, as if that clock showed UTC."""
     utc_offset: int | None = None
-    """What that clock was ahead of UTC, in minutes."""
+    """How far that clock was ahead of UTC, in minutes."""
     camera: str | None = None
     lens: str | None = None
     exposure_time: float | None = None
@@ -44,20 +48,23 @@ class PhotoFacts:
     """Metres above the sea."""
 
     def to_json(self) -> str:
-        """Return the facts that there are."""
+        """Return the known facts as JSON."""
         return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
 
     @classmethod
     def from_json(cls, text: str) -> "PhotoFacts":
-        """Undo ``to_json``. What another version of this program wrote and this one does not know is left out."""
+        """
+        Undo ``to_json``.
+
+        Fields that another version of this program wrote, and this one does not know, are left out.
+        """
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in json.loads(text).items() if name in known})
 
 
-def read_facts(image: Image.Image) -> PhotoFacts:
-    """Return what the metadata of *image*, opened by Pillow, says. It never raises: broken metadata says nothing."""
+def read_facts(exif: Image.Exif) -> PhotoFacts:
+    """Return the facts in *exif*. It never raises: broken metadata gives no facts."""
     try:
-        exif = image.getexif()
         base: Mapping[int, Any] = dict(exif)
         photo: Mapping[int, Any] = exif.get_ifd(ExifTags.IFD.Exif)
         gps: Mapping[int, Any] = exif.get_ifd(ExifTags.IFD.GPSInfo)
@@ -93,7 +100,7 @@ def _text(value: object) -> str | None:
 
 
 def _camera(make: str | None, model: str | None) -> str | None:
-    """Return maker and model; most models begin with the maker's name already."""
+    """Return maker and model. Most models already begin with the maker's name, which is then not repeated."""
     if make is None or model is None:
         return model or make
     is_repeated = model.lower().startswith(make.split()[0].lower())
@@ -101,7 +108,11 @@ def _camera(make: str | None, model: str | None) -> str | None:
 
 
 def _number(value: object, *, most: float) -> float | None:
-    """Return a number above 0; of several (a sensitivity may be a list) the first."""
+    """
+    Return *value* as a number above 0, or ``None``.
+
+    Of a list (a sensitivity may be one), take the first number.
+    """
     if isinstance(value, tuple | list) and value:
         value = value[0]
     number = _finite(value)
@@ -109,7 +120,7 @@ def _number(value: object, *, most: float) -> float | None:
 
 
 def _finite(value: object) -> float | None:
-    """Return a rational or a number as float, ``None`` where it is neither, infinite, or divided by zero."""
+    """Return *value* as float, or ``None`` if it is not a number, infinite, or divided by zero."""
     try:
         number = float(value)  # type: ignore[arg-type] # what cannot be converted raises
     except (TypeError, ValueError, ArithmeticError):
@@ -136,7 +147,7 @@ def _offset(value: object) -> int | None:
 
 
 def _degrees(value: object, reference: object, negative: str, most: int) -> float | None:
-    """Return degrees, minutes and seconds as degrees."""
+    """Return degrees, minutes and seconds as degrees, or ``None`` if they are not valid."""
     if not isinstance(value, tuple | list) or len(value) != 3:
         return None
     parts = [_finite(part) for part in value]

@@ -15,7 +15,7 @@ from pixstore.crypto import Buffer
 from pixstore.database import lock_rows
 from pixstore.errors import ImageNotFound
 from pixstore.formats import InspectedImage
-from pixstore.gallery import Gallery, albums, descriptions, titles
+from pixstore.gallery import Gallery, albums, content_ids, descriptions, titles
 from pixstore.gallery.albums import AlbumView
 from pixstore.gallery.descriptions import Description
 from pixstore.gallery.errors import InvalidInput, NotThere
@@ -29,16 +29,16 @@ from pixstore.records import ImageRecord
 PAGE_SIZE = 48
 MAX_RECORDS = 100
 FACTS = "gallery/photo-facts"
-"""What the facts of a photo are sealed for, with the id of its picture."""
+"""The purpose that photo facts are sealed for. The row id is that of the picture."""
 _FACTS_BLOCK = 256
 
 
 @dataclass(frozen=True)
 class PictureView:
     """
-    A picture as pages show it. Its records are without keys; one is ``None`` where the store has lost the image.
+    A picture as pages show it. Its records hold no keys. A record is ``None`` if the store has lost the image.
 
-    ``taken_at`` is the time that the row is sorted by where the time of the photo counts; see ``models.Picture``.
+    ``taken_at`` is explained in ``models.Picture``.
     """
 
     id: str
@@ -65,20 +65,20 @@ class Page:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The pictures beside one, by id, in the order of its scope."""
+    """The ids of the pictures before and after a picture, in the order of its scope."""
 
     newer: str | None
     older: str | None
 
 
-class _Upload(NamedTuple):
-    """The bytes of an upload, inspected and decoded once."""
+class Upload(NamedTuple):
+    """The bytes of a picture to be, inspected and decoded once."""
 
     image: InspectedImage
     decoded: DecodedPicture
 
     def described(self, title: str) -> Description:
-        """Return what pages show of it under *title*."""
+        """Return the description of this upload, with *title*."""
         image, decoded = self.image, self.decoded
         return Description(title, image.format, decoded.width, decoded.height, len(image.data))
 
@@ -91,7 +91,7 @@ def get_picture(gallery: Gallery, user: User, picture_id: str) -> Picture:
     Return the row of the picture *picture_id* of *user*.
 
     Raises:
-        NotThere: If *user* has none like that.
+        NotThere: If *user* has no such picture.
     """
     row = gallery.models.picture
     picture = row.get_or_none((row.id == picture_id) & (row.user == user.id))
@@ -108,7 +108,7 @@ def page(gallery: Gallery, scope: Scope, *, before: Cursor | None = None, size: 
 
 
 def neighbours(gallery: Gallery, scope: Scope, picture: Picture) -> Neighbours:
-    """Return what stands before and after *picture* in *scope*."""
+    """Return the pictures before and after *picture* in *scope*."""
     here, model = scope.place_of(picture), gallery.models.picture
     newer = scope.oldest(model, after=here).first()
     older = scope.newest(model, before=here).first()
@@ -129,7 +129,7 @@ def view(gallery: Gallery, row: Picture) -> PictureView:
 
 
 def facts_of(gallery: Gallery, row: Picture) -> PhotoFacts:
-    """Return what the file of the picture says of the photo."""
+    """Return the facts of the photo, as read from its file."""
     if row.facts_sealed is None:
         return PhotoFacts()
     return PhotoFacts.from_json(gallery.store.open_text(row.facts_sealed, purpose=FACTS, row_id=row.id))
@@ -159,13 +159,46 @@ def add_picture(
     gallery: Gallery, user: User, album: AlbumView, data: Buffer, *, file_name: str | None
 ) -> PictureView:
     """
-    Keep *data* as a new picture of *user* in *album*, titled after the file it came from.
+    Save *data* as a new picture of *user* in *album*. Its title is made from *file_name*.
 
     Raises:
         ImageRejected: If it is not an image we accept.
         NotThere: If the album has been deleted in the meantime.
     """
-    upload = _decoded(gallery, data)
+    return keep(gallery, user, album, decoded(gallery, data), file_name=file_name)
+
+
+def decoded(gallery: Gallery, data: Buffer) -> Upload:
+    """
+    Return *data* inspected and decoded, ready to be kept.
+
+    Raises:
+        ImageRejected: If it is not an image we accept.
+    """
+    config = gallery.config
+    image = formats.inspect(data, config.image_limits, decode=False)
+    return Upload(image, decode(image, max_pixels=config.max_image_pixels, box=config.thumbnail_size))
+
+
+def keep(
+    gallery: Gallery,
+    user: User,
+    album: AlbumView,
+    upload: Upload,
+    *,
+    file_name: str | None,
+    only_if_new: bool = False,
+    content: bytes | None = None,
+) -> PictureView:
+    """
+    Keep *upload* as a new picture of *user* in *album*, titled after the file it came from. *content* is its content id, where
+    that is known.
+
+    Raises:
+        NotThere: If the album has been deleted in the meantime.
+        AlreadyThere: With *only_if_new*, if *user* has the very same file.
+    """
+    content_id = content or _content_id(gallery, user, upload)
     picture_id, title, now = new_key(), titles.title_of_file(file_name), gallery.now()
     photo = photo_columns(gallery, picture_id, upload.decoded.facts, added_at=now)
     description = upload.described(title)
@@ -181,9 +214,12 @@ def add_picture(
             thumbnail_id=small.image_id,
             created_at=now,
             updated_at=now,
+            content_id=content_id,
             **photo,
             **descriptions.columns(gallery, description, picture_id=picture_id),
         )
+        if only_if_new:
+            work.also(lambda: content_ids.refuse_second(gallery, user, content_id))
         work.also(lambda: albums.touch(gallery, user, album))
         work.also(lambda: row.save(force_insert=True))
     return _view(gallery, row, work.records, description=description)
@@ -191,15 +227,16 @@ def add_picture(
 
 def replace_picture(gallery: Gallery, user: User, picture: Picture, data: Buffer) -> PictureView:
     """
-    Put *data* in the place of *picture*: same ids, new version of original and thumbnail.
+    Replace *picture* by *data*. The ids stay; original and thumbnail get a new version.
 
     Raises:
         ImageRejected: If it is not an image we accept.
         NotThere: If the picture has been deleted in the meantime.
     """
-    upload = _decoded(gallery, data)
+    upload = decoded(gallery, data)
     photo = photo_columns(gallery, picture.id, upload.decoded.facts, added_at=picture.created_at)
-    changes = {**photo, "updated_at": gallery.now()}
+    content = _content_id(gallery, user, upload)
+    changes = {**photo, "content_id": content, "updated_at": gallery.now()}
     description = upload.described(descriptions.open_description(gallery, picture).title)
     album = albums.get_album(gallery, user, picture.album_id)
     about = _details(
@@ -209,7 +246,7 @@ def replace_picture(gallery: Gallery, user: User, picture: Picture, data: Buffer
         with gallery.store.unit_of_work() as work:
             work.update(picture.original_id, upload.image, {"role": "original", **about})
             work.update(picture.thumbnail_id, upload.decoded.thumbnail, {"role": "thumbnail", **about})
-            # The title is the one it has by then: the picture may be renamed meanwhile.
+            # Take the title at that time: the picture may be renamed in the meantime.
             work.also(
                 lambda: _describe(
                     gallery, user, picture.id, lambda now: upload.described(now.title), **changes
@@ -278,7 +315,7 @@ def _view(
     *,
     description: Description | None = None,
 ) -> PictureView:
-    """Return *row* as pages show it. A *description* that is known need not be opened."""
+    """Return *row* as pages show it. With *description*, the sealed one need not be opened."""
     description = description or descriptions.open_description(gallery, row)
     return PictureView(
         id=row.id,
@@ -296,14 +333,12 @@ def _view(
     )
 
 
-def _decoded(gallery: Gallery, data: Buffer) -> _Upload:
-    config = gallery.config
-    image = formats.inspect(data, config.image_limits)
-    return _Upload(image, decode(image, max_pixels=config.max_image_pixels, box=config.thumbnail_size))
+def _content_id(gallery: Gallery, user: User, upload: Upload) -> bytes:
+    return content_ids.content_id(content_ids.key_of(gallery, user), upload.image.data)
 
 
 def photo_columns(gallery: Gallery, picture_id: str, facts: PhotoFacts, *, added_at: int) -> dict[str, Any]:
-    """Return the columns of a picture that say how the photo was taken."""
+    """Return the columns for the facts of the photo."""
     text = titles.padded(facts.to_json(), _FACTS_BLOCK)
     sealed = gallery.store.seal_text(text, purpose=FACTS, row_id=picture_id)
     return {"taken_at": added_at if facts.taken_at is None else facts.taken_at, "facts_sealed": sealed}
@@ -318,7 +353,7 @@ def _details(
     created_at: int,
     taken_at: int,
 ) -> dict[str, Any]:
-    """Return what ``recovery`` needs to make the rows again from the blobs alone."""
+    """Return the details from which ``recovery`` can make the rows again without the database."""
     return {
         "picture": picture_id,
         "owner": user.name,

@@ -1,9 +1,9 @@
 """
-Accounts, albums and pictures made again from the details that each blob carries: for a store whose database was lost.
+Makes accounts, albums and pictures again after the database was lost, from the details in each blob.
 
-Picture and album get the ids, owner and titles they were uploaded with. An account comes back without its password: it
-is disabled until somebody sets one (`flask pixstore reset-password`, or the set-up link for the account of the owner).
-Running it again changes nothing; what exists already is left as it is.
+Pictures and albums get the ids, owners and titles with which they were uploaded. An account comes back
+without its password: it is disabled until somebody sets a new one (`flask pixstore reset-password`, or the
+set-up link for the owner's account). A second run changes nothing: rows that exist are left as they are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from pixstore.maintenance.rebuild import RebuiltImage
 
 @dataclass
 class RecoveryReport:
-    """What was made, and the ids of pictures that could not be: their original is missing or unreadable."""
+    """How much was made, and the ids of pictures that are lost because their original is missing or unreadable."""
 
     users: int = 0
     albums: int = 0
@@ -33,7 +33,7 @@ class RecoveryReport:
 
 @dataclass(frozen=True)
 class _About:
-    """The details of one image of the gallery, each of the type it must have."""
+    """The checked details of one image of the gallery."""
 
     role: str
     picture: str
@@ -60,9 +60,9 @@ class _Original:
 
 def recover(gallery: Gallery, images: Sequence[RebuiltImage]) -> RecoveryReport:
     """
-    Make the rows for those of *images* that belong to pictures, newest first, and tell what was made.
+    Make the rows of the pictures to which *images* belong, newest first, and report what was made.
 
-    Images that another program saved are left alone. A picture that lost its thumbnail gets a new one.
+    Images of other programs are left alone. A picture that has lost its thumbnail gets a new one.
     """
     done = RecoveryReport()
     row = gallery.models.picture
@@ -87,12 +87,12 @@ def _originals(images: Sequence[RebuiltImage], done: RecoveryReport) -> list[_Or
         _Original(about, image.image_id, image.details, thumbnail_ids.get(about.picture))
         for about, image in found.values()
     ]
-    # Newest first: an album gets the title it had last.
+    # Newest first, so that an album gets its latest title.
     return sorted(originals, key=lambda original: original.about.created_at, reverse=True)
 
 
 def _about(extra: Mapping[str, Any]) -> _About | None:
-    """Return *extra* checked, or ``None`` where it is not the gallery's: any program may save images here."""
+    """Return the checked *extra*, or ``None`` if another program than the gallery saved the image."""
     # Blobs of release 0.1 do not say when the photo was taken.
     extra = {"taken_at": extra.get("created_at"), **extra}
     values = {name: extra.get(name) for name in _About.__annotations__}
@@ -146,7 +146,11 @@ def _user(gallery: Gallery, name: str, done: RecoveryReport) -> User:
 
 
 def _album_dir(gallery: Gallery, user: User, about: _About, done: RecoveryReport) -> str:
-    """Return the album of the picture, made if there is none; or the default one, where somebody else has that album."""
+    """
+    Return the album of the picture, and make it if it is missing.
+
+    If another user has it, return the default album.
+    """
     row = gallery.models.album
     there = row.get_or_none(row.dir == about.album)
     if there is not None:
@@ -158,7 +162,11 @@ def _album_dir(gallery: Gallery, user: User, about: _About, done: RecoveryReport
 
 
 def _gives_up_default(gallery: Gallery, user: User) -> bool:
-    """Remove the empty default album that a new account was given; tell whether the old one can be it again."""
+    """
+    Remove the default album of a new account if it is empty.
+
+    Tell whether another album can be the default now.
+    """
     given, row = albums.default_album(gallery, user), gallery.models.album
     if albums.count_pictures(gallery, given):
         return False

@@ -1,8 +1,8 @@
 """
-Which pictures are meant, and in what order: every page that lists pictures, and every link from one, has a ``Scope``.
+A ``Scope`` says which pictures a page lists, and in what order. Links from the page keep the scope.
 
-A page of pictures, the neighbours of one, and the way back to the list are the same for every scope. A new kind of list (a
-search, the trash, a share) is a new kind of scope.
+Pages of pictures, the neighbours of a picture, and the link back to the list work in the same way for every
+scope. For a new kind of list (a search, the trash, a share), add a new kind of scope.
 """
 
 import re
@@ -19,7 +19,7 @@ _CURSOR = re.compile(r"([0-9]{1,15})-([a-z0-9]{1,64})", re.ASCII)
 
 
 class Cursor(NamedTuple):
-    """A place in the order newest first: right behind the picture it names."""
+    """A place in the order "newest first": right behind the picture that it names."""
 
     at: int
     id: str
@@ -30,7 +30,7 @@ class Cursor(NamedTuple):
         Undo ``str``.
 
         Raises:
-            InvalidInput: If *text* is no place.
+            InvalidInput: If *text* is not a cursor.
         """
         match = _CURSOR.fullmatch(text)
         if match is None:
@@ -49,17 +49,21 @@ class Scope:
     album: AlbumView | None = None
 
     def select(self, picture: type[Picture]) -> "ModelSelect[Picture]":
-        """Return the query for the pictures of this scope, in no order."""
+        """Return the query for the pictures of this scope, without an order."""
         mine = picture.select().where(picture.user == self.user_id)
         return mine if self.album is None else mine.where(picture.album == self.album.dir)
 
     def newest(self, picture: type[Picture], *, before: Cursor | None = None) -> "ModelSelect[Picture]":
-        """Return the query for the pictures of this scope, newest first; with *before* only those behind that place."""
+        """
+        Return the query for the pictures of this scope, newest first.
+
+        With *before*, only those behind that place.
+        """
         query = self.select(picture).order_by(self._time(picture).desc(), picture.id.desc())
         return query if before is None else query.where(self._is_older(picture, before))
 
     def oldest(self, picture: type[Picture], *, after: Cursor) -> "ModelSelect[Picture]":
-        """Return the query for the pictures of this scope in front of the place *after*, the nearest first."""
+        """Return the query for the pictures of this scope newer than the place *after*, the nearest first."""
         query = self.select(picture).order_by(self._time(picture), picture.id)
         return query.where(self._is_newer(picture, after))
 
@@ -70,7 +74,7 @@ class Scope:
     def _time(self, picture: type[Picture]) -> BigIntegerField:
         return picture.created_at
 
-    # The first half of each condition is implied by the second; it lets the index find the place.
+    # Each condition compares (time, id) with the place. Its first half lets the database use the index.
 
     def _is_older(self, picture: type[Picture], place: Cursor) -> Expression:
         time = self._time(picture)

@@ -1,11 +1,11 @@
 """
 Logins, kept on the server. The signed cookie carries a random session id; the table holds its SHA-256.
 
-A signed cookie alone cannot be taken back. With a row behind it, logout, a new password and a disabled account end a
-login at once, and somebody who reads the database cannot log in with what stands there.
+A signed cookie alone cannot be revoked. With a row for each login, a logout, a new password and a disabled
+account end a login at once. The table holds only hashes, so a reader of the database cannot log in with them.
 
-Checking a password takes long enough for the password to be changed meanwhile. So a login begins in a transaction that reads
-the account again, and only if the account is still what it was when the password was checked.
+Checking a password takes a while, and somebody may change the password in that time. So a login begins in a
+transaction that reads the account again, and only if the account has not changed since the check.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from pixstore.plausible_times import SLACK
 
 @dataclass(frozen=True)
 class CheckedAccount:
-    """An account whose password was found right, and what it was then."""
+    """An account whose password was right, with the hash and epoch that it had at the check."""
 
     user: User
     password_hash: str = field(repr=False)
@@ -31,13 +31,13 @@ class CheckedAccount:
 
     @classmethod
     def of(cls, user: User) -> "CheckedAccount":
-        """Return *user* as its row says."""
+        """Return *user* with the hash and epoch of its row."""
         return cls(user, user.password_hash, user.login_epoch)
 
 
 def start(gallery: Gallery, account: CheckedAccount) -> str:
     """
-    Begin a login to *account* and return its session id, which nobody has seen before.
+    Begin a login to *account* and return its new session id.
 
     Raises:
         AccountChanged: If the account was disabled, or its logins ended, after the password was checked.
@@ -55,10 +55,10 @@ def start_alone(gallery: Gallery, user: User) -> str:
 
 def lock_unchanged(gallery: Gallery, account: CheckedAccount) -> None:
     """
-    Return if *account* is what it was; until the caller's transaction ends, it stays so.
+    Check that *account* has not changed, and lock its row until the caller's transaction ends.
 
     Raises:
-        AccountChanged: If it is not.
+        AccountChanged: If it has changed.
     """
     user = gallery.models.user
     query = user.select().where(user.id == account.user.id)
@@ -68,7 +68,7 @@ def lock_unchanged(gallery: Gallery, account: CheckedAccount) -> None:
 
 
 def find_user(gallery: Gallery, session_id: str) -> User | None:
-    """Return who is logged in under *session_id*, or ``None`` if that login is over or never was."""
+    """Return the user who is logged in under *session_id*, or ``None`` if there is no such login."""
     user, login = gallery.models.user, gallery.models.login_session
     is_this = (login.id_hash == _hash(session_id)) & _is_alive(gallery)
     query = user.select().join(login, on=(login.user == user.id))
@@ -83,7 +83,7 @@ def end(gallery: Gallery, session_id: str) -> None:
 
 
 def end_all(gallery: Gallery, user: User) -> None:
-    """End every login of *user*, and those that are just beginning, inside the caller's transaction."""
+    """End every login of *user*, also one that is just beginning, inside the caller's transaction."""
     login = gallery.models.login_session
     _begin_epoch(gallery, user)
     login.delete().where(login.user == user.id).execute()
@@ -117,13 +117,13 @@ def _add(gallery: Gallery, user: User) -> str:
 
 
 def _begin_epoch(gallery: Gallery, user: User) -> None:
-    # First of all: on PostgreSQL this waits for a login that is just beginning, so that its row is found afterwards.
+    # Comes first: on PostgreSQL this waits for a login that is just beginning, so the next query sees it.
     account = gallery.models.user
     account.update(login_epoch=account.login_epoch + 1).where(account.id == user.id).execute()
 
 
 def _is_alive(gallery: Gallery) -> Expression:
-    """Return the condition for a login that is not over. One that would last longer than any can was made by a wrong clock."""
+    """Return the condition for a login that is not over. A login that ends too late was made by a wrong clock."""
     now, login = gallery.now(), gallery.models.login_session
     latest = now + gallery.config.session_lifetime + SLACK
     is_alive: Expression = (login.expires_at > now) & (login.expires_at <= latest)

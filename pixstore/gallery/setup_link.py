@@ -1,9 +1,10 @@
 """
-The one-time link of the first start, which makes the owner's account.
+The one-time link of the first start, with which the owner's account is made.
 
-It is shown on standard output while nobody owns the installation, once for all workers of one start: the database row
-names the process that showed the link, and while that process lives on this machine no other shows one. A later start
-finds it gone and shows a new link, which voids the old one. Only a hash of the token is stored.
+It is printed on standard output while the installation has no owner, by one worker for all workers of a
+start. The database row names the process that printed the link. While that process lives on this machine, no
+other process prints one. A later start finds that process gone and prints a new link, which voids the old
+one. Only a hash of the token is stored.
 """
 
 import hashlib
@@ -28,7 +29,11 @@ def announce(gallery: Gallery, base_url: str) -> None:
 
 
 def issue(gallery: Gallery) -> str | None:
-    """Return a new token, the old one being void; ``None`` where there is an owner or another process has one."""
+    """
+    Return a new token and void the old one.
+
+    Return ``None`` if there is an owner, or another process has a token.
+    """
     token = secrets.token_urlsafe(32)
     link = gallery.models.setup_link
     row = {"token_hash": _hash(token), "issuer": _this_process()}
@@ -50,10 +55,10 @@ def issue(gallery: Gallery) -> str | None:
 
 def check(gallery: Gallery, token: str) -> None:
     """
-    Return if *token* is the one of the current link.
+    Check that *token* belongs to the current link.
 
     Raises:
-        NotThere: If it is not, or there is an owner.
+        NotThere: If it does not, or there is an owner.
     """
     shown = gallery.models.setup_link.get_or_none()
     if (
@@ -68,7 +73,8 @@ def create_owner(gallery: Gallery, token: str, name: str, password: str) -> User
     """
     Make the owner's account and void the link, both or neither.
 
-    An account without a password (one that ``recovery`` brought back) becomes the owner's, with its pictures.
+    If there is an account of this name without a password (``recovery`` makes such accounts), it becomes the
+    owner's account and keeps its pictures.
 
     Raises:
         NotThere: If the link is not valid.
@@ -102,7 +108,11 @@ def _this_process() -> str:
 
 
 def _is_alive(issuer: str) -> bool:
-    """Tell whether the process that *issuer* names runs on this machine: its number alone may be used again."""
+    """
+    Tell whether the process that *issuer* names runs on this machine.
+
+    A pid alone may belong to a later process.
+    """
     boot_id, pid, start_time = issuer.split(":")
     return boot_id == _boot_id() and start_time != "" and start_time == _start_time(int(pid))
 
@@ -115,7 +125,7 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """Return when process *pid* started, or nothing if it is over (proc(5), fields 3 and 22 of stat)."""
+    """Return when process *pid* started, or an empty string if it has ended (proc(5), fields 3 and 22 of stat)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

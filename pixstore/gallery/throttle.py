@@ -1,16 +1,17 @@
 """
-A growing wait after wrong passwords. It closes no door: the longest wait is a quarter of an hour.
+A growing wait after wrong passwords. It never locks an account: the longest wait is 15 minutes.
 
-Attempts are counted by account name and network together, by name, and by network; the wait is the longest of the three. A
-name counts as accounts are looked up, so no spelling of it has a count of its own. An attempt that comes too early is not
-counted, so nobody makes a wait longer by trying on.
+Attempts are counted by account name and network together, by name, and by network; the wait is the longest of
+the three. Names are counted as accounts are looked up, so every spelling of a name shares one count. An
+attempt that comes too early is refused and not counted, so more attempts do not make the wait longer.
 
-A browser that was let in before (``devices``), and one that is logged in, is counted by itself alone: guesses of others do not
-keep anybody out, and its own are as few.
+A browser that is logged in, or has logged in before (``devices``), is counted on its own. Guesses of others
+do not lock its user out, and its own guesses are limited as strictly.
 
-Attempts are counted in the database, so all workers and hosts agree. An attempt is written down before its password is
-looked at, in the transaction that counts: many at once cannot slip through between counting and writing. Names and
-addresses are stored as keyed hashes: people type passwords into the name field, and addresses are nobody's business.
+Attempts are counted in the database, so all workers and hosts agree. An attempt is recorded before its
+password is checked, in the same transaction that counts: many attempts at once cannot slip through between
+the two. Names and addresses are stored as keyed hashes, because people type passwords into the name field,
+and addresses are private.
 """
 
 import hmac
@@ -45,16 +46,16 @@ class Limit(NamedTuple):
 PAIR = Limit(5, 15 * MINUTE)
 """One account, from one network."""
 NAME = Limit(20, 30 * SECOND)
-"""One account, from everywhere. The wait is short, because it is one for the person, too."""
+"""One account, from everywhere. The wait is short, because its owner has to wait too."""
 NETWORK = Limit(50, 15 * MINUTE)
 """One network, which a household or an office shares."""
 BROWSER = Limit(5, 15 * MINUTE)
-"""One browser that was let in before."""
+"""One browser that has logged in before."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt that was let through; ``forgive`` it when the password was right."""
+    """One attempt that may go on. Call ``forgive`` if its password was right."""
 
     subject: str
     row_ids: Sequence[int]
@@ -80,7 +81,9 @@ def begin(gallery: Gallery, name: str, address: str | None) -> Attempt:
 
 def begin_known(gallery: Gallery, browser: str) -> Attempt:
     """
-    Count one attempt in a browser that was let in before. *browser* is its device id, or the session id of its login.
+    Count one attempt in a browser that has logged in before.
+
+    *browser* is its device id, or the session id of its login.
 
     Raises:
         TooManyAttempts: If it comes too early; it is not counted.
@@ -89,18 +92,18 @@ def begin_known(gallery: Gallery, browser: str) -> Attempt:
 
 
 def forgive(gallery: Gallery, attempt: Attempt) -> None:
-    """Forget *attempt*, and those before it of the same name from the same place: the right password was given."""
+    """Forget *attempt* and earlier ones of the same name from the same place: the password was right."""
     tried = gallery.models.login_attempt
     with gallery.transaction():
         tried.delete().where((tried.subject == attempt.subject) | tried.id.in_(attempt.row_ids)).execute()
 
 
 def _begin(gallery: Gallery, limits: dict[str, Limit]) -> Attempt:
-    """Count one attempt by each subject of *limits*. The first is forgotten whole when the password was right."""
+    """Count one attempt for each subject of *limits*. ``forgive`` forgets every attempt of the first subject."""
     now, tried = gallery.now(), gallery.models.login_attempt
     with gallery.transaction():
         _lock(gallery, limits)
-        # A clock that was ahead once leaves attempts in the future behind: nobody waits for those.
+        # A clock that was ahead has left attempts in the future: nobody has to wait for them.
         tried.delete().where((tried.at <= now - WINDOW) | (tried.at > now + SLACK)).execute()
         remaining = max(_remaining(gallery, subject, limit, now) for subject, limit in limits.items())
         if remaining > 0:
@@ -110,7 +113,7 @@ def _begin(gallery: Gallery, limits: dict[str, Limit]) -> Attempt:
 
 
 def _remaining(gallery: Gallery, subject: str, limit: Limit, now: int) -> int:
-    """Return how long (ms) it is until the next attempt of *subject* is let through."""
+    """Return the time (ms) until *subject* may make its next attempt."""
     tried = gallery.models.login_attempt
     counted = tried.select(fn.COUNT(tried.id), fn.MAX(tried.at)).where(tried.subject == subject)
     count, newest = gallery.store.database.execute(counted).fetchone()
@@ -118,7 +121,7 @@ def _remaining(gallery: Gallery, subject: str, limit: Limit, now: int) -> int:
 
 
 def _lock(gallery: Gallery, subjects: dict[str, Limit]) -> None:
-    """Let one transaction at a time count these subjects. SQLite has one write transaction at a time anyway."""
+    """Make other transactions that count these subjects wait. SQLite has one write transaction at a time anyway."""
     database = gallery.store.database
     if isinstance(database, SqliteDatabase):
         return
@@ -132,7 +135,7 @@ def _subject(gallery: Gallery, kind: str, *values: str) -> str:
 
 
 def _network(address: str | None) -> str:
-    """Return what one customer of a network provider has: an IPv4 address, or 64 bits of IPv6."""
+    """Return the network of one customer of a provider: an IPv4 address, or 64 bits of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:

@@ -1,14 +1,13 @@
 """
-Decoding an image, once: its thumbnail, the size at which it is shown, and what its file says of the photo.
+Decodes an image once, for its thumbnail, the size at which it is shown, and the facts of the photo.
 
-Thumbnails are made in memory by Pillow, with nothing of the original but its pixels. JPEG and its kin become JPEG, pictures
-with transparency WebP. Orientation is applied, colours are converted to sRGB, and metadata (place, camera, comment) is left
-behind. Imports the core's ``formats``, ``decoding`` and ``errors``, ``photo_facts``, and Pillow.
+Pillow makes thumbnails in memory. A picture with transparency becomes a WebP, any other a JPEG. The
+orientation is applied, colours are converted to sRGB, and no metadata (place, camera, comment) is copied.
+Imports the core's ``formats``, ``decoding`` and ``errors``, ``photo_facts``, and Pillow.
 """
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from PIL import Image, ImageCms, ImageFile, ImageOps
@@ -18,25 +17,18 @@ from pixstore.errors import ImageRejected
 from pixstore.formats import InspectedImage
 from pixstore.gallery.photo_facts import PhotoFacts, read_facts
 
-_PILLOW_NAMES = {
-    "jpg": "JPEG",
-    "png": "PNG",
-    "webp": "WEBP",
-    "gif": "GIF",
-    "avif": "AVIF",
-    "bmp": "BMP",
-    "tiff": "TIFF",
-}
+_PILLOW_NAMES = decoding.PILLOW_NAMES
 _ORIENTATION = 0x0112
-_LYING = {5, 6, 7, 8}  # the orientations that swap width and height
+_LYING = {5, 6, 7, 8}  # orientations that swap width and height
 _JPEG_OPTIONS = {"quality": 82, "optimize": True, "progressive": True}
 _WEBP_OPTIONS = {"quality": 80, "method": 4}
-_PIECE_WIDTH, _PIECE_PIXELS = 4096, 2**20  # of what is converted at a time
+_PIECE_WIDTH, _PIECE_PIXELS = 4096, 2**20  # of the piece that is converted at a time
+_MOST_TAGS = 100  # of a colour profile; the library that applies profiles reads no more
 _SRGB = ImageCms.createProfile("sRGB")
 
 
 class DecodedPicture(NamedTuple):
-    """A thumbnail, the size at which the *original* is shown (after orientation), and what its file says of the photo."""
+    """A thumbnail, the size of the *original* after its orientation is applied, and the facts of the photo."""
 
     thumbnail: InspectedImage
     width: int
@@ -52,71 +44,63 @@ def decode(image: InspectedImage, *, max_pixels: int, box: int) -> DecodedPictur
         ImageRejected: If its pixels are too many or cannot be decoded.
     """
     with _opened(image) as source:
-        # The decoder may see more than the header said.
+        # The decoder may find a larger image than the header told.
         if source.width * source.height > max_pixels:
             raise ImageRejected("too_many_pixels", "the image has more pixels than allowed")
         with decoding.room_for(source, image.data):
-            width, height = _shown_size(source)
-            thumbnail = _encode(_shrink(source, box))
-            # Afterwards: some formats are decoded to find their metadata, and broken metadata says nothing of the pixels.
-            return DecodedPicture(thumbnail, width, height, read_facts(source))
+            exif = decoding.read_exif(source)
+            # Pillow applies the orientation of a TIFF when it opens the file.
+            orientation = 1 if source.format == "TIFF" else exif.get(_ORIENTATION)
+            width, height = source.size if orientation not in _LYING else (source.height, source.width)
+            thumbnail = _encode(_shrink(source, box, orientation))
+            return DecodedPicture(thumbnail, width, height, read_facts(exif))
 
 
 def read_photo_facts(image: InspectedImage) -> PhotoFacts:
     """
-    Return what the file of *image* says of the photo, without a thumbnail.
+    Return the facts of the photo in *image*, without making a thumbnail.
 
     Raises:
         ImageRejected: If it cannot be opened.
     """
     with _opened(image) as source, decoding.room_for(source, image.data):
-        return read_facts(source)
+        return read_facts(decoding.read_exif(source))
 
 
-@contextmanager
-def _opened(image: InspectedImage) -> Iterator[ImageFile.ImageFile]:
-    """Yield *image* opened by Pillow: only its header has been read. Whatever Pillow raises is told as damage."""
-    try:
-        with decoding.open_image(image.data, _PILLOW_NAMES[image.format]) as source:
-            yield source
-    except ImageRejected:
-        raise
-    except Exception as error:
-        # Decoders raise all kinds on hostile bytes: OSError, SyntaxError, ValueError, IndexError, …
-        raise ImageRejected("damaged", "the image is damaged and cannot be read") from error
+def _opened(image: InspectedImage) -> AbstractContextManager[ImageFile.ImageFile]:
+    return decoding.opened(image.data, _PILLOW_NAMES[image.format])
 
 
-def _shown_size(image: ImageFile.ImageFile) -> tuple[int, int]:
-    # Pillow itself turns a TIFF upright while opening it.
-    lying = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _LYING
-    return (image.height, image.width) if lying else image.size
-
-
-def _shrink(image: ImageFile.ImageFile, box: int) -> Image.Image:
+def _shrink(image: ImageFile.ImageFile, box: int, orientation: object = 1) -> Image.Image:
+    """Return *image* scaled to fit a square of *box* pixels, with its orientation applied, in sRGB."""
     profile = image.info.get("icc_profile")
     small = _fitted(image, box)
-    if _ORIENTATION in (exif := image.getexif()):
-        small.getexif()[_ORIENTATION] = exif[_ORIENTATION]
+    small.getexif()[_ORIENTATION] = orientation
     return _in_srgb(ImageOps.exif_transpose(small), profile)
 
 
 def _fitted(image: ImageFile.ImageFile, box: int) -> Image.Image:
-    """Return *image* so small that it fits a square of *box* pixels, never larger than it was, and in a plain mode."""
+    """Return *image* in a plain mode, scaled down to fit a square of *box* pixels. It is never enlarged."""
     scale = min(1, box / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    # A JPEG is decoded at a fraction of its size already, so a 12-megapixel photo never is in memory whole.
-    image.draft(None, (2 * size[0], 2 * size[1]))
+    # A JPEG is decoded at a fraction of its size, so a 12-megapixel photo is never in memory as a whole. One and a half times
+    # the size of the thumbnail is enough for a sharp one. Twice the size would mean the next larger fraction for most photos.
+    image.draft(None, (size[0] * 3 // 2, size[1] * 3 // 2))
     by = max(1, max(image.size) // (2 * box))
     source = (0, 0, image.width / by, image.height / by)
-    return _divided(image, by).resize(size, Image.Resampling.LANCZOS, source)
+    small = _divided(image, by).resize(size, Image.Resampling.LANCZOS, source)
+    small.info.clear()  # of the original: it may be broken
+    return small
 
 
 def _divided(image: ImageFile.ImageFile, by: int) -> Image.Image:
     """
     Return *image* in a plain mode and *by* times smaller.
 
-    Piece by piece: if the whole were converted, it would be in memory two or three times.
+    It works piece by piece. Converting the whole image would hold it in memory two or three times.
     """
+    if by == 1 and image.width * image.height <= _PIECE_PIXELS:
+        return _in_a_plain_mode(image)
     across = max(by, _PIECE_WIDTH // by * by)
     down = max(by, _PIECE_PIXELS // min(across, image.width) // by * by)
     small: Image.Image | None = None
@@ -141,19 +125,30 @@ def _in_a_plain_mode(image: Image.Image) -> Image.Image:
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     target = "RGBA" if image.has_transparency_data else "RGB"
-    if profile and image.mode in {"RGB", "RGBA", "CMYK"}:
+    if profile and image.mode in {"RGB", "RGBA", "CMYK"} and _is_quickly_applied(profile):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode=target)
         except (ImageCms.PyCMSError, OSError):
-            pass  # a broken profile: show the numbers as they are, as browsers do
+            pass  # ignore a broken profile, as browsers do
         else:
             return converted if converted is not None else image
     return image.convert(target)
 
 
+def _is_quickly_applied(profile: bytes) -> bool:
+    """
+    Tell whether *profile* converts by curves, a matrix and one table, as screens and cameras do.
+
+    Other profiles list their steps one by one (ICC.1, 9.2.19 and 10.16), and may list the same step a million
+    times. Browsers ignore such lists, too.
+    """
+    names = {profile[at : at + 3] for at in range(132, min(132 + 12 * _MOST_TAGS, len(profile)), 12)}
+    return names.isdisjoint((b"D2B", b"B2D"))
+
+
 def _encode(image: Image.Image) -> InspectedImage:
-    image.info.clear()  # Pillow would write a comment or a profile it finds there
+    image.info.clear()  # Pillow would copy a comment or a profile from there
     out = io.BytesIO()
     if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
         image.save(out, "WEBP", **_WEBP_OPTIONS)

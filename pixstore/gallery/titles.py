@@ -1,8 +1,8 @@
 """
-Titles of albums and pictures: cleaned on the way in, sealed at rest.
+Titles of albums and pictures. They are cleaned when they arrive, and sealed in the database.
 
-A sealed title opens only in the row it was sealed for, so titles cannot be swapped in the database. It is padded, so its length
-tells little. The title of a picture is part of its description (``descriptions``).
+A sealed title opens only in the row it was sealed for, so titles cannot be swapped in the database. It is
+padded, so its length tells little. The title of a picture is part of its description (``descriptions``).
 """
 
 import unicodedata
@@ -15,18 +15,18 @@ MAX_LENGTH = 120
 UNTITLED = "Untitled"
 
 ALBUM, PICTURE = "gallery/album-title", "gallery/picture-title"
-"""What a title is sealed for, with the id of its row. Earlier releases sealed titles of pictures so."""
+"""The purposes that titles are sealed for. ``PICTURE`` is only for titles that earlier releases sealed."""
 
 _BLOCK = 32
 
-# Control, surrogate and private characters, and those that turn the direction of the text around them.
+# Control, surrogate and private characters; below, characters that change the direction of text.
 _UNWANTED = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 _DIRECTION = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def clean_title(text: str, *, field: str = "title") -> str:
     """
-    Return *text* as a title: one line, normalised, without invisible trouble.
+    Return *text* as a title: one line, normalised, without control characters.
 
     Raises:
         InvalidInput: If nothing is left, or too much is.
@@ -40,9 +40,15 @@ def clean_title(text: str, *, field: str = "title") -> str:
 
 
 def title_of_file(file_name: str | None) -> str:
-    """Return a title made of the name an uploaded file had: no folders, no extension, never empty."""
+    """Return a title made from the name of an uploaded file, without folders and extension. It is never empty."""
     base = PureWindowsPath(PurePosixPath(_printable(file_name or "")).name).name
     return PurePosixPath(base).stem.strip(" .")[:MAX_LENGTH].strip() or UNTITLED
+
+
+def title_of_folder(path: str) -> str:
+    """Return a title made of the names of a folder and of those around it, with `/` between them; never empty."""
+    names = (_printable(name) for name in path.split("/"))
+    return " / ".join(name for name in names if name)[:MAX_LENGTH].strip(" /") or UNTITLED
 
 
 def seal_title(gallery: Gallery, title: str, *, of: str, row_id: str) -> bytes:
@@ -51,12 +57,12 @@ def seal_title(gallery: Gallery, title: str, *, of: str, row_id: str) -> bytes:
 
 
 def open_title(gallery: Gallery, sealed: bytes, *, of: str, row_id: str) -> str:
-    """Undo ``seal_title``. No title ends in a blank."""
+    """Undo ``seal_title``. The padding can be removed because no title ends in a blank."""
     return gallery.store.open_text(sealed, purpose=of, row_id=row_id).rstrip(" ")
 
 
 def padded(text: str, block: int) -> str:
-    """Return *text* with blanks behind it, up to a multiple of *block* bytes."""
+    """Return *text* with blanks added, up to a multiple of *block* bytes."""
     return text + " " * (-len(text.encode()) % block)
 
 

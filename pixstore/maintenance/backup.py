@@ -1,7 +1,7 @@
 """
-Copying a store on local files while it is in use. Imports ``store``, ``backup_files``.
+Copies a store to local files while it is in use. Imports ``store``, ``backup_files``.
 
-Taken again into the same directory, a backup copies only what is new.
+A second backup into the same directory copies only what is new.
 
     1. hold dead blobs back from removal            a crash: the hold runs out by itself
     2. snapshot the database, keyring in it         what the backup will contain
@@ -9,16 +9,16 @@ Taken again into the same directory, a backup copies only what is new.
     4. put the sealed manifest in place             THE COMMIT POINT: before it the earlier backup is whole
     5. remove what the manifest does not name
 
-If a blob is gone that the snapshot names, the hold was lost: the process was stopped for longer than a hold lasts. The
-backup then takes another snapshot. If the store itself has lost a blob, the backup is incomplete: it gets a manifest of its own, and
-an earlier backup stays as it is.
+If a blob that the snapshot names is gone, the hold was lost: the process was suspended for longer than a hold
+lasts. The backup then takes another snapshot. If the store itself has lost a blob, the backup is incomplete:
+it gets a separate manifest, and an earlier backup stays as it is.
 """
 
 import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -66,7 +66,7 @@ logger = logging.getLogger(__name__)
 
 
 class BackupReport(NamedTuple):
-    """How many images the backup holds, how many blobs were copied, and the blobs that the store itself has lost."""
+    """The number of images in the backup, of blobs copied now, and the blobs that the store itself has lost."""
 
     images: int
     copied: int
@@ -82,13 +82,13 @@ def backup(
     progress: Progress = no_progress,
 ) -> BackupReport:
     """
-    Copy the store to *directory*; what the backup holds is the state of one instant.
+    Copy the store to *directory*. The backup holds the state of one instant.
 
-    Rows of the tables *without_rows_of* stay behind.
+    Rows of the tables *without_rows_of* are not copied.
 
     Raises:
-        BackupRefused: If the database is not SQLite (dump it with its own tools, and copy the blobs after that), if
-            *directory* is where the store itself lies or holds anything else than a backup of it, or if another backup is
+        BackupRefused: If the database is not SQLite (dump it with its own tools, then copy the blobs), if
+            *directory* holds the store itself or anything but a backup of this store, or if another backup is
             being written there.
     """
     parts = store.parts
@@ -128,7 +128,7 @@ class _Backup:
         raise StorageError("blobs are removed faster than the backup can copy them")
 
     def _snapshot(self) -> Path:
-        """Take a snapshot of the database, which holds the keyring as well."""
+        """Take a snapshot of the database, which also holds the keyring."""
         path = self._directory / f"pixstore-{secrets.token_hex(8)}.sqlite"
         make_private_file(path)
         with (
@@ -137,7 +137,7 @@ class _Backup:
         ):
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")
-            target.execute("PRAGMA secure_delete = ON")  # what is deleted leaves the file
+            target.execute("PRAGMA secure_delete = ON")  # deleted rows are overwritten in the file
             tables = {
                 name for (name,) in target.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             }
@@ -160,7 +160,11 @@ class _Backup:
         return missing
 
     def _lost_by_the_store(self, missing: list[str]) -> list[str]:
-        """Return those of *missing* that records of the store still name. The others were replaced or deleted meanwhile."""
+        """
+        Return the blobs of *missing* that records still name.
+
+        The others were replaced or deleted in the meantime.
+        """
         image = self._parts.models.image
         lost = []
         with connected(self._parts.database):
@@ -186,7 +190,7 @@ class _Backup:
         return BackupReport(len(blob_ids), self._copied, lost)
 
     def _remove_all_but(self, blob_ids: list[str], copy: str) -> None:
-        """Remove what the earlier backup had and this one does not need."""
+        """Remove all files of the earlier backup that this one does not need."""
         for name in (INCOMPLETE_MANIFEST, FIRST_RELEASE_DATABASE, FIRST_RELEASE_KEYRING):
             (self._directory / name).unlink(missing_ok=True)
         for name in self._target.copies():
@@ -207,15 +211,31 @@ class _Backup:
 
 
 def _refuse_own_directories(parts: StoreParts, directory: Path) -> None:
-    """Raise if the backup would lie in the blob directory of the store, or is its data directory."""
-    there, blobs = directory.resolve(), parts.config.blobs_path.resolve()
-    is_own = there in (parts.config.data_dir.resolve(), blobs) or blobs in there.parents
-    if is_own or there / BLOBS_DIRECTORY == blobs:
+    """
+    Raise if *directory* is the store's data directory or the directory of its database, or lies in its blob directory.
+
+    Device and inode of the directories are compared, so spellings, links and bind mounts make no difference.
+    """
+    there, config = directory.resolve(), parts.config
+    own = _identities([config.data_dir, config.sqlite_path.parent])
+    own_blobs = _identities(_with_subdirectories(config.blobs_path))
+    written = [there, *there.parents, *_with_subdirectories(there / BLOBS_DIRECTORY)]
+    if _identities([there]) & own or _identities(written) & own_blobs:
         raise BackupRefused(f"{directory} is where the store itself lies: take another directory")
 
 
+def _with_subdirectories(directory: Path) -> list[Path]:
+    return [directory, *directory.glob("*/")]
+
+
+def _identities(directories: Iterable[Path]) -> set[tuple[int, int]]:
+    """Return device and inode of those *directories* that exist."""
+    found = [directory.stat() for directory in directories if directory.exists()]
+    return {(status.st_dev, status.st_ino) for status in found}
+
+
 def _refuse_others(parts: StoreParts, directory: Path) -> None:
-    """Raise if something else than a backup of this store lies in *directory*: a backup removes what it does not need."""
+    """Raise if *directory* holds anything but a backup of this store: a backup removes files it does not need."""
     blobs, database = (
         LocalBlobs(directory / BLOBS_DIRECTORY, read_only=True),
         directory / FIRST_RELEASE_DATABASE,
@@ -233,9 +253,9 @@ def _refuse_others(parts: StoreParts, directory: Path) -> None:
 
 def _refuse_own_blobs(own: BlobStore, target: LocalBlobs) -> None:
     """
-    Raise if *target* is the blob directory of the store, whichever way: by a link, or mounted at another place.
+    Raise if *target* is the blob directory of the store under another name, by a link or a mount.
 
-    Names and device numbers do not tell that of every mount. A blob that is put into one and seen in the other does.
+    Device and inode do not show that for every mount. So put a blob into *target*, and look for it in the store.
     """
     probe = new_blob_id()
     target.put(probe, [b"a probe"])
@@ -262,7 +282,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _held(parts: StoreParts) -> Iterator[None]:
-    """Keep dead blobs in place for the length of the block. A thread renews the hold, however long a copy takes."""
+    """Keep dead blobs until the block ends. A thread renews the hold, so a copy may take any time."""
     name, over = f"backup {secrets.token_hex(8)}", threading.Event()
     hold = parts.models.hold
 

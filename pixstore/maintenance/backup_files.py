@@ -1,17 +1,17 @@
 """
-What lies in a backup, for those who write it and those who read it. Imports ``blobs``, ``files``, ``keyring``.
+The files of a backup, for ``backup`` and ``restore``. Imports ``blobs``, ``files``, ``keyring``.
 
-    backup.json              what the backup is; whoever changes anything in it or in the snapshot is found out
+    backup.json              the manifest; its seal shows a change of itself or of the snapshot
     pixstore-<random>.sqlite the snapshot of the database that backup.json names
     blobs/                   every blob that the snapshot names, and the copy of its keyring, in the layout of ``LocalBlobs``
-    incomplete.json          in the place of backup.json, where images could not be copied; an earlier backup stays as it is
+    incomplete.json          used instead of backup.json if images could not be copied; an earlier backup stays
 
     backup.json = {"format": "pixstore-backup", "version": 1, "made_at": <ms>, "images": <number>,
                    "database": <file name>, "sha256": <hex digits>, "keyring": <name of the copy>,
                    "seal": <base64 of HMAC-SHA256 over the document without "seal", keys sorted, no blanks>}
     the key of the seal = HKDF(service secret of that keyring, "pixstore/v1/backup")
 
-The master key is not in a backup, and has to be kept elsewhere: without it a backup is useless to a thief.
+The master key is not in a backup and must be kept elsewhere. Without it, a thief cannot read the backup.
 """
 
 import base64
@@ -34,10 +34,10 @@ from pixstore.keyring import Keyring
 MANIFEST = "backup.json"
 INCOMPLETE_MANIFEST = "incomplete.json"
 BLOBS_DIRECTORY = "blobs"
-SNAPSHOTS = "pixstore-*.sqlite"
+SNAPSHOTS = f"pixstore-{'[0-9a-f]' * 16}.sqlite"
 
 LOCK = "backup.lock"
-"""Held while a backup is written. Whoever finds it knows that the directory is one for backups."""
+"""Locked while a backup is written. A directory with this file is known to be a backup."""
 
 MANIFEST_FORMAT = "pixstore-backup"
 MANIFEST_VERSION = 1
@@ -45,16 +45,20 @@ SEAL_LABEL = "pixstore/v1/backup"
 
 FIRST_RELEASE_DATABASE = "pixstore.sqlite"
 FIRST_RELEASE_KEYRING = "keyring.json"
-"""Release 0.1 made backups without a manifest, in the layout of its data directory."""
+"""Backups of release 0.1 have no manifest. Their layout is that of its data directory."""
 
 
 class BackupRefused(PixstoreError):
-    """This backup or restore cannot be made. Nothing was changed."""
+    """The backup or restore was refused. Nothing was changed."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup is. *database* and *keyring* are names, *sha256* is the digest of the snapshot, *made_at* is in ms."""
+    """
+    The content of ``backup.json``.
+
+    *database* and *keyring* are file names, *sha256* is the digest of the snapshot, *made_at* is in ms.
+    """
 
     made_at: int
     images: int
@@ -63,7 +67,7 @@ class Manifest:
     keyring: str
 
     def write(self, path: Path, keyring: Keyring) -> None:
-        """Put the manifest in place, sealed: an earlier one is the backup until then."""
+        """Write the sealed manifest to *path*. Until this is done, an earlier manifest stays valid."""
         document: dict[str, Any] = {"format": MANIFEST_FORMAT, "version": MANIFEST_VERSION, **asdict(self)}
         document["seal"] = _seal(document, keyring)
         replace_file(path, json.dumps(document, indent=2).encode() + b"\n")
@@ -71,7 +75,7 @@ class Manifest:
 
 def read_manifest(path: Path) -> tuple[Manifest, dict[str, Any]]:
     """
-    Return the manifest in *path*, and the document that ``check_seal`` looks at.
+    Return the manifest in *path*, and its JSON document for ``check_seal``.
 
     Raises:
         BackupRefused: If it is damaged, or of a newer release.
@@ -91,10 +95,10 @@ def read_manifest(path: Path) -> tuple[Manifest, dict[str, Any]]:
 
 def check_seal(document: dict[str, Any], keyring: Keyring, snapshot: Path) -> None:
     """
-    Return if nobody has changed the manifest or the snapshot since they were made.
+    Check that neither the manifest nor the snapshot has been changed since they were made.
 
     Raises:
-        BackupRefused: If somebody has.
+        BackupRefused: If one of them has been changed.
     """
     seal = document.get("seal")
     is_sealed = (
@@ -119,7 +123,11 @@ def named_blobs(snapshot: Path) -> list[str]:
 
 
 def first_release_keyring(snapshot: Path) -> bytes | None:
-    """Return the keyring that a backup of release 0.1 has put into its snapshot: the file beside it may be an older one."""
+    """
+    Return the keyring in the snapshot of a backup of release 0.1, or ``None``.
+
+    The file beside the snapshot may be older.
+    """
     with closing(open_sqlite(snapshot, "mode=ro&immutable=1")) as connection:
         has_table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'backup_keyring'").fetchone()
         found = connection.execute("SELECT document FROM backup_keyring").fetchone() if has_table else None
@@ -134,7 +142,7 @@ def _seal(document: dict[str, Any], keyring: Keyring) -> str:
 
 @contextmanager
 def named_errors(what: str) -> Iterator[None]:
-    """Turn errors of files, and of a database that is not the store's own, into errors of this library."""
+    """Turn errors of files, and of SQLite files opened here, into errors of this library."""
     try:
         with storage_errors(what):
             yield
@@ -143,12 +151,12 @@ def named_errors(what: str) -> Iterator[None]:
 
 
 def open_sqlite(path: Path, options: str) -> sqlite3.Connection:
-    """Return a connection to the database in *path*, which has to be there, with *options* of a SQLite URI."""
+    """Return a connection to the existing database in *path*. *options* are those of a SQLite URI."""
     return sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True)
 
 
 def copy_blob(source: BlobStore, target: BlobStore, blob_id: str) -> bool:
-    """Copy one blob; return whether there was one."""
+    """Copy one blob; return whether *source* has it."""
     try:
         with source.open(blob_id) as file:
             target.put(blob_id, [file.read()])

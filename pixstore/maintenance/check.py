@@ -1,4 +1,8 @@
-"""Comparing every record with its blob, and mending what can be mended. Imports ``store``, ``sweep``, ``sealed_blobs``."""
+"""
+Compares every record with its blob, and repairs what can be repaired.
+
+Imports ``store``, ``sweep``, ``sealed_blobs``.
+"""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -26,12 +30,12 @@ from pixstore.store import ImageStore
 BATCH = 500
 STATE_FILE = "check.json"
 TOKEN_MARGIN = 60_000
-"""A token that is given anew lies so far (ms) beyond every token that clients can have seen."""
+"""How far (ms) the new token of a repaired record lies above every token that clients can have seen."""
 
 
 @dataclass
 class CheckReport:
-    """What a check found."""
+    """The result of a check."""
 
     images: int = 0
     blobs: int = 0
@@ -39,7 +43,7 @@ class CheckReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong, or all of it was repaired."""
+        """Whether every finding was repaired, or there is none."""
         return all(finding.repaired for finding in self.findings)
 
 
@@ -52,11 +56,14 @@ def check(
     progress: Progress = no_progress,
 ) -> CheckReport:
     """
-    Compare every record with its blob, and every blob with the records; *deep* decrypts every image as well.
+    Compare every record with its blob, and every blob with the records.
 
-    With *repair*, a record that disagrees with its sound blob is written anew from the blob. An image whose blob is gone or
-    damaged takes the newest other blob of its id that opens. Orphans are swept. What cannot be mended is left alone.
-    With *resume*, a check that was interrupted goes on where it was.
+    With *deep*, also decrypt every image.
+
+    With *repair*, a record that disagrees with its sound blob is written again from the blob. If the blob of
+    an image is missing or damaged, the newest other blob of the same image that opens takes its place.
+    Orphans are removed. What cannot be repaired is left as it is. With *resume*, an interrupted check
+    continues where it stopped.
 
     Raises:
         TooManyOrphans: If *repair* would remove most blobs.
@@ -74,7 +81,7 @@ class _Check:
     def run(self, *, resume: bool, progress: Progress) -> CheckReport:
         report, after = _load_state(self._state) if resume else (CheckReport(), "")
         orphans = find_orphans(self._parts)
-        report.blobs = orphans.all_blobs
+        report.blobs = orphans.all_count
         if self._repair:
             refuse_mass_removal(self._parts, orphans)
         spares = self._spares(orphans) if self._repair else {}
@@ -108,7 +115,7 @@ class _Check:
         report: CheckReport,
     ) -> None:
         if row is None:
-            return  # deleted while we looked
+            return  # deleted during the check
         if isinstance(row, RecordDamaged):
             blob_id = self._blob_id_of(image_id)
             fault: tuple[FindingKind, str] | None = ("disagrees", "the record is damaged")
@@ -116,13 +123,13 @@ class _Check:
             blob_id = row.blob_id
             fault = self._fault(row)
         if blob_id is None or fault is None or blob_id != self._blob_id_of(image_id):
-            return  # all is well, or the image was replaced or deleted while we looked
+            return  # all is well, or the image was replaced or deleted during the check
         kind, message = fault
         repaired = self._repair and self._mend(image_id, blob_id, spares)
         report.findings.append(Finding(kind, image_id, blob_id, message, repaired))
 
     def _blob_id_of(self, image_id: str) -> str | None:
-        """Return what the row names as its blob, whatever that is; ``None`` if there is no row."""
+        """Return the blob id in the row, valid or not, or ``None`` if there is no row."""
         image = self._parts.models.image
         with connected(self._parts.database):
             query = image.select(image.blob_id).where(image.id == image_id)
@@ -130,7 +137,7 @@ class _Check:
         return None if found is None else str(found[0])
 
     def _fault(self, row: ImageRow) -> tuple[FindingKind, str] | None:
-        """Return what is wrong with *row* or its blob, or ``None``."""
+        """Return the fault of *row* or its blob, or ``None``."""
         try:
             sealed = open_sealed(self._parts.blobs, row.blob_id, self._parts.keyring.latest())
         except BlobNotFound:
@@ -167,10 +174,10 @@ class _Check:
     def _report_orphans(self, orphans: Orphans, report: CheckReport) -> None:
         for blob_id in unnamed(
             self._parts, orphans.blob_ids
-        ):  # asked again: a repair may have given one its record
+        ):  # look again: a repair may have given a blob its record
             try:
                 self._parts.blobs.open(blob_id).close()
-            except BlobNotFound:  # it was the last version of an image that was replaced while we looked
+            except BlobNotFound:  # it belonged to an image that was replaced during the check
                 continue
             repaired = self._repair and self._remove_orphan(blob_id)
             report.findings.append(Finding("orphan", None, blob_id, "no record names this blob", repaired))
@@ -193,7 +200,11 @@ class _Check:
         }
 
     def _mend(self, image_id: str, blob_id: str, spares: dict[str, list[str]]) -> bool:
-        """Write the row anew from its own blob, or else from the newest spare one that opens; return whether one did."""
+        """
+        Write the row again from its own blob, or else from the newest spare blob that opens.
+
+        Return whether that was possible.
+        """
         for candidate in (blob_id, *spares.get(image_id, [])):
             try:
                 sealed = open_sealed(self._parts.blobs, candidate, self._parts.keyring.latest())
@@ -205,7 +216,7 @@ class _Check:
         return False
 
     def _rewrite(self, blob_id: str, sealed: SealedBlob) -> bool:
-        """Write the row anew from *sealed*, unless it names another blob than *blob_id* by now."""
+        """Write the row again from *sealed*, unless the row names another blob than *blob_id* by now."""
         image, fields = self._parts.models.image, sealed.row_fields
         with connected(self._parts.database), self._parts.database.atomic():
             if self._blob_id_of(fields["id"]) != blob_id:
@@ -233,5 +244,5 @@ def _save_state(path: Path, report: CheckReport, after: str) -> None:
         "images": report.images,
         "findings": [asdict(finding) for finding in report.findings],
     }
-    with storage_errors(f"how far the check came could not be kept in {path}"):
+    with storage_errors(f"the progress of the check could not be written to {path}"):
         replace_file(path, json.dumps(state).encode())

@@ -30,27 +30,27 @@ from pixstore.store import ImageStore
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """What the commands work on: a store, and the application beside it."""
+    """The store that the commands work on, and the application that uses it."""
 
     store: ImageStore
     companion: Companion = NO_COMPANION
 
 
 def fail(error: object) -> NoReturn:
-    """Say what was wrong and end the program."""
+    """Print *error* as lines on standard error, and end the program with exit code 1."""
     for line in str(error).splitlines():
         hint(f"{line[:1].lower()}{line[1:].rstrip('.')}")
     raise SystemExit(1)
 
 
 def hint(words: str) -> None:
-    """Tell the operator something beside the result."""
+    """Print a hint for the operator on standard error."""
     click.echo(f"pixstore: {words}", err=True)
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Let an error of this library end the program with its words."""
+    """End the program with the message of an error of this library."""
     try:
         yield
     except PixstoreError as error:
@@ -74,7 +74,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
 
 @click.command("check")
 @click.option("--deep", is_flag=True, help="Decrypt every image as well.")
-@click.option("--repair", is_flag=True, help="Mend what can be mended and sweep orphans.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired, and sweep orphans.")
 @click.option("--resume", is_flag=True, help="Go on with a check that was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_obj
@@ -99,7 +99,7 @@ def _described(finding: Finding) -> str:
 
 
 @click.command("sweep")
-@click.option("--force", is_flag=True, help="Even where most blobs would go.")
+@click.option("--force", is_flag=True, help="Remove orphans even if they are most of the blobs.")
 @click.pass_obj
 def sweep_command(operator: Operator, *, force: bool) -> None:
     """Remove what interrupted uploads left behind."""
@@ -107,14 +107,14 @@ def sweep_command(operator: Operator, *, force: bool) -> None:
         report = sweep(operator.store, force=force, progress=progress)
     click.echo(f"{report.orphans} orphaned blobs and {report.unfinished} unfinished files removed")
     if report.kept:
-        hint(f"{len(report.kept)} orphaned blobs are kept: check --repair can mend images with them")
+        hint(f"{len(report.kept)} orphaned blobs are kept: check --repair can repair images with them")
 
 
 @click.command("rebuild")
 @click.option("--merge", is_flag=True, help="Go on with a rebuild that was interrupted.")
 @click.pass_obj
 def rebuild_command(operator: Operator, *, merge: bool) -> None:
-    """Bring everything back after the database was lost: from images, keyring and master key."""
+    """Rebuild a lost database from images, keyring and master key."""
     store, companion = operator.store, operator.companion
     with refusals(), progress_bar("Rebuilding") as progress:
         report = rebuild(store, merge=merge, progress=progress)
@@ -136,7 +136,7 @@ def rebuild_command(operator: Operator, *, merge: bool) -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.pass_obj
 def backup_command(operator: Operator, directory: Path) -> None:
-    """Copy the store to DIRECTORY while it is in use. Again into the same one, only what is new is copied."""
+    """Copy the store to DIRECTORY while it is in use. A second backup into it copies only what is new."""
     with refusals(), progress_bar("Copying") as progress:
         report = backup(
             operator.store,
@@ -157,14 +157,14 @@ def backup_command(operator: Operator, directory: Path) -> None:
 
 @click.command("restore")
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--unauthenticated", is_flag=True, help="Take a backup of release 0.1, which has no seal.")
-@click.option("--incomplete", is_flag=True, help="Take a backup that lacks images.")
+@click.option("--unauthenticated", is_flag=True, help="Accept a backup of release 0.1, which has no seal.")
+@click.option("--incomplete", is_flag=True, help="Accept a backup that lacks images.")
 @click.pass_obj
 def restore_command(operator: Operator, directory: Path, *, unauthenticated: bool, incomplete: bool) -> None:
-    """Make this store, which must be empty, out of the backup in DIRECTORY, and open every image to verify it."""
+    """Restore this store, which must be empty, from the backup in DIRECTORY. Open every image to verify it."""
     if unauthenticated:
         hint(
-            "WARNING: nobody can tell whether this backup was changed: look at every account, and reset the passwords"
+            "WARNING: this backup has no seal, so it may have been changed: check every account, and reset the passwords"
         )
     operator.store.close()
     with refusals(), progress_bar("Restoring") as progress:
@@ -183,7 +183,7 @@ def restore_command(operator: Operator, directory: Path, *, unauthenticated: boo
     raise SystemExit(0 if report.is_clean else 1)
 
 
-@click.group("rotate", help="New keys for old.")
+@click.group("rotate", help="Replace keys by new ones.")
 def rotate_group() -> None:
     """Gather the rotations."""
 
@@ -194,8 +194,9 @@ def rotate_master_command(operator: Operator) -> None:
     """
     Wrap the keyring by a new master key.
 
-    If the key lies in a file of this program, a new one takes its place. Otherwise, give the new key beside the current one, in
-    PIXSTORE_NEW_MASTER_KEY or PIXSTORE_NEW_MASTER_KEY_FILE, and make it the current one afterwards.
+    If the key lies in a file that this program can replace, a new key takes its place. Otherwise, give the new
+    key beside the current one, in PIXSTORE_NEW_MASTER_KEY or PIXSTORE_NEW_MASTER_KEY_FILE, and make it the
+    current one afterwards.
     """
     with refusals():
         result = rotate_master(operator.store)
@@ -203,19 +204,21 @@ def rotate_master_command(operator: Operator) -> None:
     match result:
         case "given":
             hint(
-                "make the new key the current one in the settings of every server, and restart them; both work until then"
+                "make the new key the current one in the settings of every server, and restart them; both keys work until then"
             )
         case "file":
-            hint("its file was replaced: back it up now, and restart the servers")
+            hint("the key file was replaced: back it up now, and restart the servers")
         case "file holds both":
-            hint("its file still holds the old key as well, as it could not be written again: see the log")
-    hint("backups made before open with the old key only")
+            hint(
+                "the key file could not be written again, so it still holds the old key as well: see the log"
+            )
+    hint("earlier backups open with the old key only")
 
 
 @rotate_group.command("store-key")
 @click.pass_obj
 def rotate_store_key_command(operator: Operator) -> None:
-    """Make a new store key for new versions of images; re-encrypt moves the others."""
+    """Make a new store key for new versions of images; re-encrypt moves the older versions to it."""
     with refusals():
         click.echo(f"store key {rotate_store_key(operator.store)} is active")
 
@@ -226,18 +229,18 @@ def rotate_service_secret_command(operator: Operator) -> None:
     """End every login and every proof."""
     with refusals():
         rotate_service_secret(operator.store)
-    click.echo("every proof ends within seconds; restart the server, and every login ends")
+    click.echo("every proof ends within seconds; every login ends when the server is restarted")
 
 
 @click.command("re-encrypt")
 @click.option(
     "--no-other-texts",
     is_flag=True,
-    help="No program but this one has sealed texts in this store: their old keys need not be kept.",
+    help="Say that no other program has sealed texts in this store, so their old keys need not be kept.",
 )
 @click.pass_obj
 def re_encrypt_command(operator: Operator, *, no_other_texts: bool) -> None:
-    """Seal everything under older store keys again under the active one, with new keys, while the server runs."""
+    """Encrypt everything under older store keys again, under the active one. The server may run meanwhile."""
     with refusals(), progress_bar("Encrypting") as progress:
         report = re_encrypt(
             operator.store,

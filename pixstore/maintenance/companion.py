@@ -1,8 +1,8 @@
 """
-What an application keeps beside its images, as far as maintenance has to know of it. Imports ``rebuild``.
+What maintenance needs to know about an application that uses the store. Imports ``rebuild``.
 
-An application may have tables of its own in the store's database, and texts sealed by the store's keys. Its companion says
-what becomes of them.
+An application may have its own tables in the store's database, and texts sealed by the store's keys. Its
+``Companion`` says how maintenance treats them.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -14,7 +14,7 @@ from pixstore.store import ImageStore
 
 
 class Recovery(NamedTuple):
-    """What was made again from the details of images, in words; and what the operator should do next."""
+    """What an application has made again from the details, in *words*, and *hints* for the operator's next steps."""
 
     words: str
     hints: Sequence[str] = ()
@@ -25,20 +25,20 @@ class Companion:
     """An application beside the store."""
 
     tables_of_a_first_start: Collection[str] = ()
-    """Tables that hold rows in a database that was made but never used."""
+    """Tables that may hold rows even if the store was never used."""
 
     tables_not_backed_up: Collection[str] = ()
-    """Tables whose rows no backup brings back: logins that were open, say."""
+    """Tables whose rows are not part of a backup, such as open logins."""
 
     text_purposes: Collection[str] = ()
-    """What the texts are sealed for that ``reseal_texts`` seals again."""
+    """The purposes of the texts that ``reseal_texts`` seals again."""
 
     reseal_texts: Callable[[ImageStore], int] | None = None
     """Seals every text again under the active store key; returns how many there are."""
 
     recover: Callable[[ImageStore, Sequence[RebuiltImage]], Recovery] | None = None
-    """Makes rows again from the details of images that are back after a rebuild."""
+    """Makes the application's rows again from the details of rebuilt images."""
 
 
 NO_COMPANION = Companion()
-"""For a store that a library uses alone."""
+"""For a store without an application."""

@@ -1,4 +1,4 @@
-"""What is wrong with a store, one thing at a time. Imports nothing of ours."""
+"""``Finding``: one fault of a store. Imports nothing of ours."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ FindingKind = Literal["missing", "orphan", "unreadable", "disagrees", "wrong_key
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be, and whether it was repaired."""
+    """One fault, and whether it was repaired."""
 
     kind: FindingKind
     image_id: str | None

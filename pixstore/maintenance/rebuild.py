@@ -1,8 +1,9 @@
 """
-Bringing a store back whose database was lost: from blobs, keyring and master key alone. Imports ``store``, ``sealed_blobs``.
+Rebuilds a lost database from blobs, keyring and master key alone. Imports ``store``, ``sealed_blobs``.
 
-Every blob repeats in its header what the database knew of it. Of several blobs of one image the newest whose image opens
-wins. An image that was deleted does not come back, even if a blob of it is still there: the deletion was noted beside the blobs.
+The header of each blob repeats what the database knew about it. If an image has several blobs, the newest one
+whose image opens is used. A deleted image does not come back, even if one of its blobs still exists: the
+deletion was noted beside the blobs.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from pixstore.store import ImageStore
 
 BATCH = 500
 TOKEN_MARGIN = 60_000
-"""The token of a rebuilt record lies so far (ms) beyond every token that clients can have seen."""
+"""How far (ms) the token of a rebuilt record lies above every token that clients can have seen."""
 
 
 class DatabaseInUse(PixstoreError):
@@ -28,14 +29,14 @@ class DatabaseInUse(PixstoreError):
 
 
 class RebuiltImage(NamedTuple):
-    """An image that is back, with the details its blob held."""
+    """A rebuilt image, with the details from its blob."""
 
     image_id: str
     details: Details
 
 
 class RebuildReport(NamedTuple):
-    """The images that are back, the blobs that could not be opened, each with the reason, and how many images stay deleted."""
+    """The rebuilt images, the blobs that did not open (with reasons), and how many images stay deleted."""
 
     images: list[RebuiltImage]
     unreadable: list[Finding]
@@ -51,18 +52,18 @@ class _Candidate(NamedTuple):
 
 def rebuild(store: ImageStore, *, merge: bool = False, progress: Progress = no_progress) -> RebuildReport:
     """
-    Bring back every record of a lost database.
+    Make every record of a lost database again.
 
     Raises:
-        DatabaseInUse: If the database holds images, so that it was not lost. With *merge*, what it lacks is added all the
-            same: so a rebuild that was interrupted goes on.
+        DatabaseInUse: If the database holds images, so it was not lost. With *merge*, the missing records are
+            added anyway, which continues an interrupted rebuild.
     """
     parts = store.parts
     with connected(parts.database):
         if not merge and parts.models.image.select().exists():
             raise DatabaseInUse(
-                "the database holds images, and rebuilding is for a lost one: move it away first, "
-                "or merge, if this goes on with a rebuild that was interrupted"
+                "the database holds images, so it is not lost: move it away first, "
+                "or merge, to continue a rebuild that was interrupted"
             )
     unreadable: list[Finding] = []
     candidates, is_complete = _candidates(parts, unreadable, progress)
@@ -82,7 +83,7 @@ def rebuild(store: ImageStore, *, merge: bool = False, progress: Progress = no_p
                 row.on_conflict_ignore().execute()
         rebuilt += [RebuiltImage(sealed.header.head.image_id, sealed.details) for sealed in chosen]
     if parts.keyring.latest().held and is_complete:
-        # Every blob was looked at: those that need a key that came back have a row now, which keeps the key.
+        # Every blob was read. If one needs a key that came back, it has a row now, which keeps the key.
         parts.keyring.change(lambda keyring: keyring.with_nothing_held())
     return RebuildReport(rebuilt, unreadable, len(deleted))
 
@@ -93,7 +94,7 @@ def _candidates(
     """
     Return the blobs of every image id, newest first, and whether every blob could be read.
 
-    Those that do not open are added to *unreadable*.
+    Blobs that do not open are added to *unreadable*.
     """
     is_complete = True
     dead_blob = parts.models.dead_blob

@@ -1,10 +1,10 @@
 """
-Making a store out of a backup. Imports ``check``, ``backup_files``, ``store``.
+Makes a store from a backup. Imports ``check``, ``backup_files``, ``store``.
 
     1. open the keyring of the backup, and check its seal       nothing has been changed
-    2. put the copy of the keyring into the blob store          what tells an interrupted restore from a store in use
+    2. put the copy of the keyring into the blob store          it tells an interrupted restore from a store in use
     3. copy the blobs
-    4. put the database in place                                an interrupted restore has none yet, and goes on when it is run again
+    4. put the database in place                                before this, a restore that is run again continues
     5. open every image
 """
 
@@ -46,7 +46,7 @@ TABLES_OF_A_FIRST_START = ("keyring", "store_key", "text_purpose")
 
 
 class _Source(NamedTuple):
-    """What a restore reads: the snapshot, the keyring by the name of its copy, the blobs."""
+    """The parts of a backup that a restore reads: the snapshot, the keyring and the name of its copy, the blobs."""
 
     snapshot: Path
     keyring_name: str
@@ -66,16 +66,16 @@ def restore(
     progress: Progress = no_progress,
 ) -> CheckReport:
     """
-    Make the store that *config* names out of the backup in *directory*, and open every image to verify it.
+    Make the store that *config* names from the backup in *directory*, and open every image to verify it.
 
-    Run again after an interruption, it goes on; once the database is in place, a deep ``check`` does what is left. A
-    database that holds rows in *tables_of_a_first_start* alone counts as unused. Rows of the tables *without_rows_of* do not
-    come back. *unauthenticated* takes a backup of release 0.1, which has no seal: somebody may have changed it.
-    *incomplete* takes one that lacks images.
+    An interrupted restore continues when it is run again. Once the database is in place, a deep ``check``
+    does the rest. A database whose only rows are in *tables_of_a_first_start* counts as unused. Rows of the
+    tables *without_rows_of* are not restored. *unauthenticated* accepts a backup of release 0.1, which has no
+    seal: somebody may have changed it. *incomplete* accepts a backup that lacks images.
 
     Raises:
-        BackupRefused: If *config* names a store that has a database or blobs, if *directory* holds no whole backup, or if
-            somebody has changed it.
+        BackupRefused: If *config* names a store that holds data, if *directory* holds no complete backup, or
+            if the backup has been changed.
         KeyringError: If the master key of *config* does not open the backup.
     """
     source = _checked_source(config, directory, unauthenticated=unauthenticated, incomplete=incomplete)
@@ -98,7 +98,7 @@ def restore(
         return check(store, deep=True, progress=progress)
 
 
-# --- is it a backup, and unchanged
+# --- checking the backup
 
 
 def _checked_source(config: Config, directory: Path, *, unauthenticated: bool, incomplete: bool) -> _Source:
@@ -131,8 +131,8 @@ def _first_release_source(config: Config, directory: Path, *, unauthenticated: b
             raise BackupRefused(f"{directory} is not a whole backup: {part} is missing")
     if not unauthenticated:
         raise BackupRefused(
-            f"{directory} was made by release 0.1, which did not seal its backups: somebody may have changed it, to let "
-            "himself in with a password of his own. If it always lay where nobody could, restore it with --unauthenticated"
+            f"{directory} was made by release 0.1, which did not seal its backups: somebody may have changed it, for "
+            "example to add a password of their own. If nobody else could write to it, restore it with --unauthenticated"
         )
     snapshot = directory / FIRST_RELEASE_DATABASE
     keyring = first_release_keyring(snapshot) or (directory / FIRST_RELEASE_KEYRING).read_bytes()
@@ -152,7 +152,7 @@ def _opened(config: Config, document: bytes) -> Keyring:
     return Keyring.from_json(document, last, may_be_unsealed=True)
 
 
-# --- is there room for it
+# --- checking the place for the store
 
 
 def _refuse_used_store(
@@ -165,8 +165,8 @@ def _refuse_used_store(
         has_blobs and not _was_interrupted(config, source, target)
     ):
         raise BackupRefused(
-            f"there is a store in {config.data_dir} already: move it away, or restore somewhere else. If it is what a "
-            "restore put there that was interrupted while it opened the images, check --deep opens them"
+            f"there is a store in {config.data_dir} already: move it away, or restore somewhere else. If a "
+            "restore put it there and was interrupted while it opened the images, run check --deep to open them"
         )
 
 
@@ -174,7 +174,7 @@ def _is_unused(database_path: Path, tables_of_a_first_start: Collection[str]) ->
     """Tell whether there is no database, or one that was made but never used."""
     if not database_path.exists():
         return True
-    # Not read-only: a start that was interrupted may have left a journal to roll back.
+    # Not read-only, because an interrupted start may have left a journal to roll back.
     with closing(open_sqlite(database_path, "mode=rw")) as connection:
         tables = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -189,7 +189,11 @@ def _is_unused(database_path: Path, tables_of_a_first_start: Collection[str]) ->
 
 
 def _was_interrupted(config: Config, source: _Source, target: LocalBlobs) -> bool:
-    """Tell whether the blobs that are there came from a restore of this backup, which puts the keyring first."""
+    """
+    Tell whether the existing blobs came from a restore of this backup.
+
+    A restore puts the keyring there before any blob.
+    """
     if source.keyring_name == FIRST_RELEASE_KEYRING:
         file = config.data_dir / FIRST_RELEASE_FILE
         return file.exists() and file.read_bytes() == source.keyring
@@ -200,7 +204,7 @@ def _was_interrupted(config: Config, source: _Source, target: LocalBlobs) -> boo
 
 
 def _remove_unused_keyring(config: Config, target: LocalBlobs) -> None:
-    """Remove the copy of the keyring that the unused database was made with: it has no image."""
+    """Remove the unused database's copy of its keyring. No image needs it."""
     if not config.sqlite_path.exists():
         return
     with closing(open_sqlite(config.sqlite_path, "mode=rw")) as connection:
@@ -229,7 +233,7 @@ def _put_database(config: Config, snapshot: Path, without_rows_of: Collection[st
         connection.execute("DROP TABLE IF EXISTS backup_keyring")
         connection.commit()
     sync_file(temporary)
-    # They belong to the unused database that is replaced. SQLite would apply them to the new one.
+    # These files belong to the unused database. SQLite would apply them to the new one.
     for suffix in ("-journal", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     temporary.replace(path)

@@ -1,16 +1,19 @@
 """
-New keys for old: master key, store key, and the images under old store keys. Imports ``store``, ``sealed_blobs``.
+Replaces keys: the master key, the store key, the service secret, and the keys of images.
+
+Imports ``store``, ``sealed_blobs``.
 
     rotate_master           a new master key wraps the keyring; no image and no other row changes
     rotate_store_key        a new store key for new versions of images
     re_encrypt              every image under an older store key gets a new version under the active one
     rotate_service_secret   ends every session and every proof
 
-A new master key that lies in a file of our own takes its place in three steps, and a crash after any of them loses nothing:
+If the master key lies in a file that this program can write, a rotation takes three steps. A crash after any
+step loses nothing:
 
     1. the file holds the old key and the new one      if it cannot be replaced, nothing has been changed
     2. the keyring is wrapped by the new key           THE COMMIT POINT
-    3. the file holds the new key alone                a crash before it: the next start does it
+    3. the file holds the new key alone                after a crash, the next start does this
 """
 
 import secrets
@@ -42,17 +45,21 @@ from pixstore.store import ImageStore
 BATCH = 100
 MOVE_ATTEMPTS = 100
 RETIREMENT = 60 * 60_000
-"""Age in ms of the active store key before older ones are dropped: no write that began under one lasts this long."""
+"""
+Age in ms that the active store key must have before older ones are dropped.
+
+No write under an older key lasts this long.
+"""
 
 UNKNOWN_TEXTS = "*"
-"""The purpose of texts that release 0.1 may have sealed: it did not note them."""
+"""The purpose that stands for texts of release 0.1, which did not note purposes."""
 
 
 class ReencryptReport(NamedTuple):
     """
-    How many images and texts moved, and which images could not.
+    The number of images and texts sealed again, and the images that failed, each with the reason.
 
-    Of the older store keys, those that were dropped, and those that are kept, each with the reason.
+    The older store keys are either in *dropped_keys* or, with the reason, in *kept_keys*.
     """
 
     images: int
@@ -68,9 +75,10 @@ def rotate_master(
     """
     Wrap the keyring by a new master key.
 
-    A new key is *new_master_key*, or what the settings give beside the current one; then its owner has to make it the
-    current one afterwards (the result is "given"). Otherwise, a random one takes the place of the current one in its file
-    ("file"). If the file can be written only once, it is left holding both keys ("file holds both").
+    If *new_master_key* or the settings give the new key, the operator must make it the current one
+    afterwards; the result is "given". Otherwise a new random key replaces the current one in its file; the
+    result is "file". If the second write of the file fails, it still holds both keys; the result is "file
+    holds both".
 
     Raises:
         PixstoreError: If the master key comes from the environment and no new one is given.
@@ -88,7 +96,7 @@ def rotate_master(
         )
     unusable = storage_errors(f"the data directory {config.data_dir} cannot be used")
     with unusable, locked(config.data_dir / "keyring.lock"):
-        current, *begun = master_keys(config)  # a rotation that was interrupted has left its new key there
+        current, *begun = master_keys(config)  # an interrupted rotation has left its new key there
         new = begun[0] if begun else secrets.token_bytes(KEY_SIZE)
         write_key_file(config, [current, new])
         keyring.change(lambda keyring: keyring, master_key=new)
@@ -97,12 +105,12 @@ def rotate_master(
 
 
 def rotate_store_key(store: ImageStore) -> str:
-    """Add a store key and make it the active one; return its id. Running servers take it up within seconds."""
+    """Add a store key and make it the active one; return its id. Running servers use it within seconds."""
     return store.parts.keyring.change(lambda keyring: keyring.with_new_store_key(now=store.now())).active
 
 
 def rotate_service_secret(store: ImageStore) -> None:
-    """End every proof, within seconds, and every session, once the servers are restarted."""
+    """End every proof within seconds, and every session when the servers are restarted."""
     store.parts.keyring.change(lambda keyring: keyring.with_new_service_secret(now=store.now()))
 
 
@@ -115,11 +123,12 @@ def re_encrypt(
     progress: Progress = no_progress,
 ) -> ReencryptReport:
     """
-    Give every image under an older store key a new key, IV and blob under the active one; then drop the older keys.
+    Give every image under an older store key a new key, IV and blob under the active one; drop older keys.
 
-    The server may run meanwhile. Run again after an interruption, it goes on. *reseal_texts* seals the caller's own texts
-    anew and returns how many; they are those of *text_purposes*. A key stays while texts for other purposes may be under it.
-    *no_other_texts* says that release 0.1 sealed none but those. Keys stay for an hour after the rotation in any case.
+    The server may run at the same time. After an interruption, run it again to continue. *reseal_texts* seals
+    the application's texts again and returns how many there are; *text_purposes* are their purposes. A store
+    key stays while it may have sealed texts for other purposes. *no_other_texts* says that release 0.1 sealed
+    no other texts. In any case, older keys stay for an hour after a rotation.
     """
     parts = store.parts
     active = parts.keyring.latest().active
@@ -132,7 +141,7 @@ def re_encrypt(
             try:
                 moved += _move(store, image_id)
             except ImageNotFound:
-                pass  # deleted meanwhile
+                pass  # deleted in the meantime
             except PixstoreError as error:
                 failed[image_id] = str(error)
             progress(moved + len(failed), total)
@@ -176,7 +185,7 @@ def _reseal(store: ImageStore, row: ImageRow) -> None:
     parts = store.parts
     sealed = open_sealed(parts.blobs, row.blob_id, parts.keyring.latest())
     _, data = unseal_image(parts.blobs, sealed)
-    # It was inspected when it was saved; how large it is in pixels, the store does not keep.
+    # It was inspected when it was saved. The store does not keep its size in pixels.
     image = InspectedImage(data, row.format, width=0, height=0)
     with store.unit_of_work() as work:
         work.update(row.id, image, sealed.details.extra, expected_token=row.token)
@@ -186,7 +195,7 @@ def _drop_old_keys(parts: StoreParts, resealed: Collection[str]) -> tuple[list[s
     """Drop the store keys that nothing needs; return them, and the reason for each older one that stays."""
     keyring = parts.keyring.latest()
     if is_implausible(keyring.store_keys[keyring.active].created_at, now=parts.now()):
-        # The clock was ahead. Writes under an older key may have begun just now, so the time counts from here.
+        # The clock was ahead. Writes under an older key may have begun just now, so the wait starts now.
         keyring = parts.keyring.change(lambda current: current.with_active_since(parts.now()))
     kept = {key_id: _reason_to_keep(parts, keyring, key_id, resealed) for key_id in keyring.store_keys}
     unused = [key_id for key_id, reason in kept.items() if reason is None]
@@ -196,7 +205,7 @@ def _drop_old_keys(parts: StoreParts, resealed: Collection[str]) -> tuple[list[s
             purpose.delete().where(purpose.store_key_id.in_(unused)).execute()
         try:
             parts.keyring.change(lambda current: current.without_store_keys(unused))
-        except KeyringError as error:  # somebody began to use one of them just now
+        except KeyringError as error:  # another process has just begun to use one of them
             kept |= dict.fromkeys(unused, str(error))
             unused = []
     return unused, {key_id: reason for key_id, reason in kept.items() if reason and key_id != keyring.active}
@@ -205,7 +214,7 @@ def _drop_old_keys(parts: StoreParts, resealed: Collection[str]) -> tuple[list[s
 def _reason_to_keep(
     parts: StoreParts, keyring: Keyring, key_id: str, resealed: Collection[str]
 ) -> str | None:
-    """Return why the store key has to stay, in words, or ``None`` if nothing needs it."""
+    """Return the reason why the store key must stay, for people to read, or ``None`` if nothing needs it."""
     active = keyring.store_keys[keyring.active]
     image, purpose = parts.models.image, parts.models.text_purpose
     with connected(parts.database):
@@ -219,11 +228,11 @@ def _reason_to_keep(
     if images:
         return f"{images} images are under it"
     if key_id in keyring.held:
-        return "it came back from a copy of the keyring: `rebuild --merge` looks whether a blob needs it"
+        return "it came back from a copy of the keyring: `rebuild --merge` finds out whether a blob needs it"
     if others == [UNKNOWN_TEXTS]:
-        return "release 0.1 may have sealed texts under it: if no other program did, `re-encrypt --no-other-texts` drops it"
+        return "release 0.1 may have sealed texts under it: if no other program sealed texts, `re-encrypt --no-other-texts` drops it"
     if others:
-        return f"texts of other programs may be under it ({', '.join(others)}): they have to seal them again"
+        return f"texts of other programs may be under it ({', '.join(others)}): these programs must seal their texts again"
     if parts.now() - active.created_at < RETIREMENT:
         until = datetime.fromtimestamp((active.created_at + RETIREMENT) / 1000, UTC)
         return (

@@ -1,7 +1,9 @@
 """
-Opening blobs without the database: header, key, details, image. Imports ``blobs``, ``blob_format``, ``keyring``.
+Opens blobs without the database: header, key, details, image.
 
-What ``check``, ``rebuild`` and ``re_encrypt`` have in common.
+Imports ``blobs``, ``blob_format``, ``keyring``.
+
+``check``, ``rebuild`` and ``re_encrypt`` use it.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +22,11 @@ USUAL_HEADER_SIZE = 1024
 
 @dataclass(frozen=True, slots=True)
 class SealedBlob:
-    """A blob whose header was read and whose key and details were opened. *size* is that of the whole blob."""
+    """
+    A blob whose header was read, and whose key and details were opened.
+
+    *size* is that of the whole blob in bytes.
+    """
 
     header: BlobHeader
     details: Details
@@ -29,7 +35,7 @@ class SealedBlob:
 
     @property
     def row_fields(self) -> dict[str, Any]:
-        """What the row of an image says when this blob holds its current version; all but the token."""
+        """The row of the image whose current version is this blob, without the token."""
         head = self.header.head
         return {
             "id": head.image_id,
@@ -52,7 +58,7 @@ def read_header(blobs: BlobStore, blob_id: str) -> tuple[BlobHeader, int]:
 
     Raises:
         BlobNotFound: If there is none.
-        BlobFormatError: If it is no blob, or another one than its name says.
+        BlobFormatError: If the file is not a blob, or its header has another blob id than its name.
     """
     with storage_errors("the image could not be read", blob_id), blobs.open(blob_id) as file:
         start = file.read(USUAL_HEADER_SIZE)
@@ -76,7 +82,7 @@ def open_sealed(blobs: BlobStore, blob_id: str, keyring: Keyring) -> SealedBlob:
 
     Raises:
         BlobNotFound, BlobFormatError: As ``read_header``.
-        KeyringError, DecryptionFailed: If key or details do not open.
+        KeyringError, DecryptionFailed: If the key or the details do not open.
     """
     header, size = read_header(blobs, blob_id)
     head = header.head
@@ -107,4 +113,4 @@ def unseal_image(blobs: BlobStore, sealed: SealedBlob) -> tuple[int, bytes]:
     format_byte, image = crypto.unseal(ciphertext, key=sealed.key, iv=head.iv, tag=head.tag)
     if len(image) != sealed.details.size:
         raise DecryptionFailed
-    return format_byte, bytes(image)
+    return format_byte, image

@@ -1,12 +1,14 @@
 """
-Removing what interrupted writes left behind: orphaned blobs and unfinished files. Imports ``store``, ``sealed_blobs``.
+Removes what interrupted writes left behind: orphaned blobs and unfinished files.
 
-An orphan is a blob that neither a record nor the list of dead blobs names. A young one may belong to an upload that is
-still going on, so only those older than ``orphan_grace`` go. One that holds an image whose own blob is gone or damaged stays:
-``check`` can mend the image with it.
+Imports ``store``, ``sealed_blobs``.
 
-A deleted image is noted beside the blobs, so that a rebuild does not bring it back. Once none of its blobs can be there any
-more, the note goes too.
+An orphan is a blob that neither a record nor the list of dead blobs names. A young orphan may belong to an
+upload that is still running, so only orphans older than ``orphan_grace`` are removed. An orphan stays if the
+image's own blob is missing or damaged: ``check`` can repair the image with it.
+
+A deleted image is noted beside the blobs, so that a rebuild does not bring it back. The note is removed when
+none of its blobs can exist any more.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,11 +29,11 @@ FEW_ORPHANS = 20
 
 
 class TooManyOrphans(PixstoreError):
-    """Most blobs have no record: the database is more likely wrong than the blobs."""
+    """Most blobs have no record. The database is more likely to be wrong than the blobs."""
 
 
 class SweepReport(NamedTuple):
-    """How many orphaned blobs and unfinished files were removed, and the orphans that a repair may need."""
+    """The number of orphans and of unfinished files removed, and the orphans kept because a repair may need them."""
 
     orphans: int
     unfinished: int
@@ -40,24 +42,25 @@ class SweepReport(NamedTuple):
 
 class Orphans(NamedTuple):
     """
-    The blobs that are old enough to go and have no record, of how many blobs of that age, and of how many in all.
+    Orphans that are old enough to be removed, with the number of all blobs of that age and of all blobs.
 
-    *young* are those without a record that are not old enough; of those, *ahead* are said to have been put in the future.
+    *young* are the orphans that are not old enough. *ahead* are the young ones whose time lies in the future.
     """
 
     blob_ids: list[str]
     young: list[str]
     ahead: list[str]
-    old_blobs: int
-    all_blobs: int
+    old_count: int
+    all_count: int
 
 
 def sweep(store: ImageStore, *, force: bool = False, progress: Progress = no_progress) -> SweepReport:
     """
-    Remove blobs that no record names and that are older than any upload can last (``orphan_grace``).
+    Remove orphans that are older than any upload can last (``orphan_grace``).
 
     Raises:
-        TooManyOrphans: If most blobs would go. A lost or wrong database explains that better; *force* removes them.
+        TooManyOrphans: If most blobs would be removed, which suggests a lost or wrong database. With *force*,
+            they are removed.
     """
     parts = store.parts
     parts.reaper.drain()
@@ -71,9 +74,7 @@ def sweep(store: ImageStore, *, force: bool = False, progress: Progress = no_pro
         else:
             parts.blobs.delete(blob_id)
         progress(done, len(orphans.blob_ids))
-    for (
-        blob_id
-    ) in orphans.ahead:  # nobody can tell which clock was wrong: they may be young, so they wait from now on
+    for blob_id in orphans.ahead:  # a clock was wrong and they may be young, so their wait starts now
         parts.blobs.touch(blob_id)
     unfinished = parts.blobs.discard_unfinished(before=parts.now() - parts.config.orphan_grace)
     _forget_buried(parts, [*kept, *orphans.young])
@@ -81,7 +82,7 @@ def sweep(store: ImageStore, *, force: bool = False, progress: Progress = no_pro
 
 
 def find_orphans(parts: StoreParts) -> Orphans:
-    """Look at every blob there is."""
+    """Find the orphans among all blobs."""
     old, young, ahead = list[str](), list[str](), list[str]()
     for blob in parts.blobs.blobs():
         is_old = parts.now() - blob.put_at >= parts.config.orphan_grace
@@ -93,11 +94,14 @@ def find_orphans(parts: StoreParts) -> Orphans:
 
 
 def may_mend_an_image(parts: StoreParts, blob_id: str) -> bool:
-    """Tell whether the orphan holds an image whose record or own blob is not sound; or may do, as nobody can open it now."""
+    """
+    Tell whether the orphan holds an image whose record or own blob is damaged, or may hold one because it
+    does not open now.
+    """
     try:
         image_id = open_sealed(parts.blobs, blob_id, parts.keyring.latest()).header.head.image_id
     except KeyringError:
-        return True  # its store key is not known here: that may be mended, a removed blob may not
+        return True  # its store key is missing here; the key may come back, a removed blob cannot
     except PixstoreError:
         return False
     try:
@@ -110,7 +114,7 @@ def may_mend_an_image(parts: StoreParts, blob_id: str) -> bool:
 
 
 def _forget_buried(parts: StoreParts, unnamed_blobs: list[str]) -> None:
-    """Remove the notes on deleted images of which no blob can be there any more."""
+    """Remove the notes on deleted images whose blobs are all gone."""
     if parts.reaper.has_work():
         return
     still_there = set()
@@ -127,7 +131,7 @@ def _forget_buried(parts: StoreParts, unnamed_blobs: list[str]) -> None:
 
 
 def unnamed(parts: StoreParts, blob_ids: Iterable[str]) -> Iterator[str]:
-    """Yield those of *blob_ids* that neither a record nor the list of dead blobs names."""
+    """Yield the *blob_ids* that neither a record nor the list of dead blobs names."""
     image, dead_blob = parts.models.image, parts.models.dead_blob
     for batch in chunked(blob_ids, BATCH):
         with connected(parts.database):
@@ -139,17 +143,24 @@ def unnamed(parts: StoreParts, blob_ids: Iterable[str]) -> Iterator[str]:
 
 def refuse_mass_removal(parts: StoreParts, orphans: Orphans) -> None:
     """
-    Return if *orphans* may be removed without being asked again.
+    Check that *orphans* may be removed without ``force``.
 
     Raises:
-        TooManyOrphans: If they are most of the blobs, or the database holds no image at all.
+        TooManyOrphans: If they are most of the blobs, or if the database holds no image at all.
     """
     with connected(parts.database):
         has_images = parts.models.image.select().exists()
-    found = len(orphans.blob_ids)
-    if found and (not has_images or (found > FEW_ORPHANS and found * 2 > orphans.old_blobs)):
-        raise TooManyOrphans(
-            f"{found} of the {orphans.old_blobs} blobs older than PIXSTORE_ORPHAN_GRACE have no record. "
-            "Is this the right database? If it was lost, rebuild it; if it is the right one and its images are younger "
-            "than that, sweep again later; if the blobs are really to go, sweep with force"
-        )
+    if _are_most(len(orphans.blob_ids), orphans, has_images=has_images):
+        # A sweep keeps an orphan that can repair an image, so do not count it.
+        going = sum(not may_mend_an_image(parts, blob_id) for blob_id in orphans.blob_ids)
+        if _are_most(going, orphans, has_images=has_images):
+            raise TooManyOrphans(
+                f"{going} of the {orphans.old_count} blobs older than PIXSTORE_ORPHAN_GRACE have no record. "
+                "Is this the right database? If it was lost, rebuild it; if it is the right one and its images are younger "
+                "than that, sweep again later; if the blobs should really be removed, sweep with force"
+            )
+
+
+def _are_most(count: int, orphans: Orphans, *, has_images: bool) -> bool:
+    """Tell whether *count* orphans are more than interrupted writes leave behind."""
+    return bool(count) and (not has_images or (count > FEW_ORPHANS and count * 2 > orphans.old_count))

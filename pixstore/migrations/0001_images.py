@@ -1,4 +1,4 @@
-"""Create the tables of images, of blobs to be removed, and of those who need them to stay."""
+"""Create the tables of images, of dead blobs, and of holds that keep dead blobs."""
 
 import peewee
 

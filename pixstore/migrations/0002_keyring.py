@@ -41,7 +41,7 @@ def _image(db, make_store_key):
         blob_id = peewee.TextField(unique=True)
         payload_offset = peewee.IntegerField()
         payload_size = peewee.BigIntegerField()
-        store_key_id = make_store_key()  # here, for the order of the columns
+        store_key_id = make_store_key()  # made here, so that the columns get their order
         wrapped_key = peewee.BlobField()
         iv = peewee.BlobField()
         tag = peewee.BlobField()
@@ -58,7 +58,7 @@ def up(migrator, db):
     models = _models(db)
     db.create_tables(models)
     db.execute_sql("INSERT INTO store_key SELECT DISTINCT store_key_id FROM image")
-    # Release 0.1 did not note which texts are under which key: there may be any.
+    # Release 0.1 did not note which texts are under which key, so any purpose is possible.
     db.execute_sql("INSERT INTO text_purpose SELECT id, '*' FROM store_key")
 
     def reference():
@@ -73,7 +73,11 @@ def down(migrator, db):
 
 
 def _rebuild(db, image, indexes):
-    """Make the table *image* again as it is described, with its rows: SQLite cannot add a reference to a column."""
+    """
+    Make the table *image* again with its new columns, and copy its rows.
+
+    SQLite cannot add a reference to a column.
+    """
     for index in indexes:
         db.execute_sql(f"DROP INDEX {index}")
     db.execute_sql("ALTER TABLE image RENAME TO image_before")

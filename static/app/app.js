@@ -1,6 +1,6 @@
 /**
- * What the gallery's pages do beyond links and forms. Without this file everything works, except that pictures are not
- * shown.
+ * Everything that the gallery's pages do beyond links and forms. Without this file, all of the gallery works,
+ * but no picture is shown.
  *
  * The browser module configures itself from <meta name="pixstore">; htmx sends the forms that have hx-… attributes.
  */
@@ -17,7 +17,7 @@ import { watchViewer } from './viewer.js'
 
 const settings = JSON.parse(document.querySelector('meta[name="pixstore"]')?.getAttribute('content') ?? '{}')
 
-// Nobody is logged in, so nobody's pictures may stay in this browser.
+// If nobody is logged in, no picture may stay in this browser.
 if (!settings.cacheOwner) clearCache()
 
 reloadPagesFromBfcache()

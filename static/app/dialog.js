@@ -1,6 +1,6 @@
 /**
- * Shows the question before something is deleted in a dialog. Without this script it is a page of its own, with the same
- * form.
+ * Shows the confirmation of a deletion in a dialog. Without this script, the confirmation is a separate page
+ * with the same form.
  */
 
 export function watchDialog() {

@@ -1,5 +1,5 @@
 /**
- * Keeps the keyboard's place when htmx replaces the part of the page that had the focus. The focus goes to the field that
+ * Sets the focus again when htmx replaces the part of the page that had it. The focus goes to the field that
  * was not accepted, or to the first picture that was added, or else to the new part itself.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Before images are deleted on the server, removes them from the cache of this browser. `data-forget` names them, or "*"
- * for the whole cache; it stands on the form, or on the option chosen in it.
+ * Removes images from the cache of this browser before they are deleted on the server. `data-forget` holds
+ * their ids, or "*" for the whole cache. It is an attribute of the form, or of the option chosen in the form.
  */
 import { clearCache, deleteCachedImage } from '../pixstore/index.js'
 

@@ -1,6 +1,6 @@
 /**
- * The events of htmx that the user should see: how far an upload is, and that the server cannot be reached. Errors that the
- * server puts into words need nothing here: htmx puts them into #problem.
+ * Shows two events of htmx to the user: the progress of an upload, and that the server cannot be reached.
+ * Error answers of the server need no script: htmx puts them into #problem.
  */
 
 export function watchHtmxEvents() {

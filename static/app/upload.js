@@ -1,10 +1,14 @@
 /**
- * Sends each file of the upload form in a request of its own: its progress and its result appear beside its name, and a
- * refused file does not stop the others. Files can also be dropped or pasted. Without this script the form sends them all
- * in one request.
+ * Sends each file of the upload form in a separate request. The progress and the result of a file appear
+ * beside its name, and a refused file does not stop the others. If the server is busy, the file is sent again
+ * after the time that the server names. A file that could not be delivered is put back into the form. Files
+ * can also be dropped or pasted. Without this script, the form sends all files in one request.
  */
 
 const AT_ONCE = 2
+const MOST_TRIES = 30
+
+/** @typedef {'added' | 'refused' | 'unsent'} Fate  the result for a file; an unsent file may be sent again */
 
 /** @param {HTMLFormElement} form */
 export function enhanceUpload(form) {
@@ -32,10 +36,10 @@ export function enhanceUpload(form) {
     const sending = new AbortController()
     addEventListener('beforeunload', (leaving) => leaving.preventDefault(), sending)
     input.value = ''
-    await sendAll(files, (file) => send(form, fields, input.name, file, addRow(results, file)), status)
+    const unsent = await sendAll(files, (file) => send(form, fields, input.name, file, addRow(results, file)), status)
     sending.abort()
     button.disabled = false
-    describeChoice(form, input)
+    choose(input, unsent)
   })
 }
 
@@ -58,7 +62,7 @@ function takeDropped(dropZone, take) {
 /**
  * Adds `files` to the files that are already chosen.
  * @param {HTMLInputElement} input
- * @param {FileList} files
+ * @param {Iterable<File>} files
  */
 function choose(input, files) {
   const chosen = new DataTransfer()
@@ -83,24 +87,33 @@ function describeChoice(form, input) {
 /**
  * Sends all files in their order, a few at a time.
  * @param {File[]} files
- * @param {(file: File) => Promise<boolean>} sendOne
+ * @param {(file: File) => Promise<Fate>} sendOne
  * @param {HTMLElement} status
+ * @returns {Promise<File[]>}  the files that could not be delivered
  */
 async function sendAll(files, sendOne, status) {
-  let [next, added, done] = [0, 0, 0]
+  const done = { added: 0, refused: 0 }
+  /** @type {File[]} */
+  const unsent = []
+  let next = 0
   const showStatus = () => {
-    const isDone = done === files.length
-    status.textContent = isDone ? `${added} added, ${done - added} refused.` : `Adding ${done + 1} of ${files.length} …`
+    const count = done.added + done.refused + unsent.length
+    const again = unsent.length ? ` ${unsent.length} did not get through: press Add to send again.` : ''
+    status.textContent = count === files.length
+      ? `${done.added} added, ${done.refused} refused.${again}`
+      : `Adding ${count + 1} of ${files.length} …`
   }
   const work = async () => {
     for (let file = files[next++]; file; file = files[next++]) {
-      if (await sendOne(file)) added += 1
-      done += 1
+      const fate = await sendOne(file)
+      if (fate === 'unsent') unsent.push(file)
+      else done[fate] += 1
       showStatus()
     }
   }
   showStatus()
   await Promise.all(Array.from({ length: AT_ONCE }, work))
+  return unsent
 }
 
 /**
@@ -121,24 +134,20 @@ function addRow(results, file) {
  * @param {string} name  of the field
  * @param {File} file
  * @param {HTMLElement} row
- * @returns {Promise<boolean>}  whether it was added
+ * @returns {Promise<Fate>}
  */
 async function send(form, fields, name, file, row) {
   if (file.size > Number(form.dataset.maxBytes)) {
     refuse(row, file, `The file is larger than the ${form.dataset.maxSize} allowed.`)
-    return false
+    return 'refused'
   }
   const body = new FormData()
   for (const [key, value] of fields) body.append(key, value)
   body.append(name, file)
-  const bar = row.querySelector('progress')
-  const reply = await post(form.action, body, (share) => {
-    if (bar && share < 1) bar.value = share
-    else bar?.replaceWith(element('span', 'result-text', 'Being encrypted …'))
-  })
+  const reply = await postUntilTaken(form.action, body, row)
   if (!reply) {
     refuse(row, file, 'The server cannot be reached.')
-    return false
+    return 'unsent'
   }
   const redirect = reply.getResponseHeader('HX-Redirect')
   if (redirect) location.assign(redirect)
@@ -147,7 +156,30 @@ async function send(form, fields, name, file, row) {
   const items = answer.content.querySelectorAll('li.result')
   if (items.length) row.replaceWith(...items)
   else refuse(row, file, answer.content.querySelector('.fault, .notice')?.textContent ?? 'This did not work.')
-  return reply.status === 200
+  if (reply.status === 503) return 'unsent'
+  return reply.status === 200 ? 'added' : 'refused'
+}
+
+/**
+ * Posts `body`. If the server is too busy, says so in `row`, and posts again after a pause.
+ * @param {string} url
+ * @param {FormData} body
+ * @param {HTMLElement} row
+ * @returns {Promise<XMLHttpRequest | null>}  the last answer; null if there was none
+ */
+async function postUntilTaken(url, body, row) {
+  for (let tries = 1; ; tries += 1) {
+    const bar = document.createElement('progress')
+    row.lastElementChild?.replaceWith(bar)
+    const reply = await post(url, body, (share) => {
+      if (share < 1) bar.value = share
+      else bar.replaceWith(element('span', 'result-text', 'Being encrypted …'))
+    })
+    const seconds = Number(reply?.getResponseHeader('Retry-After'))
+    if (reply?.status !== 503 || !seconds || tries === MOST_TRIES) return reply
+    row.lastElementChild?.replaceWith(element('span', 'result-text', 'The server is busy. This file will be sent again in a moment.'))
+    await new Promise((resolve) => setTimeout(resolve, 1000 * seconds))
+  }
 }
 
 /**
@@ -163,8 +195,8 @@ function refuse(row, file, reason) {
 }
 
 /**
- * Posts as htmx does, so that the answer is a fragment. Uses XMLHttpRequest, because fetch() does not report upload
- * progress.
+ * Posts with the headers of htmx, so that the answer is a fragment. Uses XMLHttpRequest, because fetch() does
+ * not report upload progress.
  * @param {string} url
  * @param {FormData} body
  * @param {(share: number) => void} onProgress

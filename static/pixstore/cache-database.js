@@ -2,17 +2,18 @@
  * The object stores of the cache and the transactions on them. Imports database-connection.
  *
  *     <images>        { id, token, size, epoch, bytes: Blob }    read on every hit, written once per version of an image
- *     <images>-uses   { id, token, size, lastUsed }              what eviction needs; index on [lastUsed, size]
- *     <images>-about  { owner, epoch, images, bytes }            one row: whose images these are, and about how many
+ *     <images>-uses   { id, token, size, lastUsed }              read by eviction; index on [lastUsed, size]
+ *     <images>-about  { owner, epoch, images, bytes }            one row: the owner of the images, and about how many there are
  *
  * An epoch is the time from one emptying of the cache to the next; it belongs to one owner. Callers that add or evict images
  * name the epoch they expect; if the database is in another one, nothing is changed. The answer says which epoch was found.
  *
- * Bytes are kept as Blobs. A hit then copies no bytes, and what is deleted leaves the disk: browsers keep a Blob in a file
- * of its own, while bytes within a row stay readable in the database files long after the row is gone.
+ * Bytes are kept as Blobs. A hit then copies no bytes, and deleted bytes leave the disk: browsers keep each
+ * Blob in its own file, while bytes within a row stay readable in the database files long after the row is
+ * gone.
  *
- * Nothing is fetched, decrypted or waited for within a transaction. Durability is relaxed: whatever a crash takes can be
- * fetched again. A write counts once its transaction has completed.
+ * No transaction waits for a fetch, a decryption or anything else. Durability is relaxed: images lost in a
+ * crash can be fetched again. A write counts once its transaction has completed.
  */
 import { DatabaseConnection, abort } from './database-connection.js'
 
@@ -23,7 +24,7 @@ import { DatabaseConnection, abort } from './database-connection.js'
 /** @typedef {{ images: number, bytes: number }} Totals */
 /** @typedef {Totals & { owner: string, epoch: string }} About */
 
-/** The stores within a write transaction, and the row of the third, which is written back at the end.
+/** Two stores within a write transaction, and the row of the third store, which is written back at the end.
  * @typedef {{ images: any, uses: any, about: About }} Stores */
 
 /**
@@ -58,10 +59,10 @@ export class CacheDatabase {
     })
   }
 
-  // --- whose the images are ---
+  // --- the owner of the images ---
 
   /**
-   * Whose images these are. This read waits for no write.
+   * The owner and the totals of the images. This read waits for no write.
    * @returns {Promise<About>}
    */
   about() {
@@ -69,7 +70,7 @@ export class CacheDatabase {
   }
 
   /**
-   * Makes the database `owner`'s: if it was another's, it is emptied and a new epoch begins.
+   * Makes `owner` the owner of the database. If it had another owner, it is emptied and a new epoch begins.
    * @param {string} owner
    * @param {string} newEpoch
    * @returns {Promise<string>}  the epoch that the database is in now
@@ -82,7 +83,7 @@ export class CacheDatabase {
   }
 
   /**
-   * Removes every image, whoever it belongs to, and begins a new epoch of `owner`.
+   * Removes every image of every owner, and begins a new epoch of `owner`.
    * @param {string} owner
    * @param {string} newEpoch
    * @returns {Promise<string>}  the epoch that the database is in now
@@ -95,7 +96,8 @@ export class CacheDatabase {
   // --- reading ---
 
   /**
-   * Reads many images in one transaction and hands over each one as it comes, except those of another epoch.
+   * Reads many images in one transaction. Passes each to `onImage` as soon as it is read, except those of
+   * another epoch.
    * @param {Iterable<string>} ids
    * @param {string} epoch
    * @param {(row: ImageRow) => void} onImage
@@ -135,7 +137,7 @@ export class CacheDatabase {
   }
 
   /**
-   * What the images add up to, counted.
+   * Counts the images and adds up their bytes.
    * @returns {Promise<Found<Totals>>}
    */
   totals() {
@@ -153,7 +155,7 @@ export class CacheDatabase {
   // --- writing ---
 
   /**
-   * Writes images in one transaction. The result is about how much there is afterwards, never less than there is.
+   * Writes images in one transaction. The result is an estimate of the totals afterwards, never too low.
    * @param {Entry[]} entries
    * @param {number} lastUsed
    * @param {string} epoch
@@ -175,7 +177,7 @@ export class CacheDatabase {
   }
 
   /**
-   * Deletes an image in whatever epoch the database is. Whether there was one.
+   * Deletes an image, in any epoch. Returns whether there was one.
    * @param {string} id
    * @returns {Promise<boolean>}
    */
@@ -213,7 +215,7 @@ export class CacheDatabase {
   /**
    * Removes the least recently used images until no more are left than `goalFor` allows. Loads no bytes: the index holds
    * their sizes, and a key cursor walks it.
-   * @param {(totals: Totals) => Totals} goalFor  called once, with what the images add up to at the beginning
+   * @param {(totals: Totals) => Totals} goalFor  called once, with the totals at the beginning
    * @param {string} epoch
    * @param {{ onlyDelete?: boolean }} [options]
    * @returns {Promise<Found<void>>}
@@ -253,8 +255,8 @@ export class CacheDatabase {
   }
 
   /**
-   * One write transaction over all three stores, which keeps the row `about` up to date. Does nothing if another epoch is
-   * expected than the one the database is in.
+   * One write transaction over all three stores, which keeps the row `about` up to date. Does nothing if the
+   * database is in another epoch than the expected one.
    * @template T
    * @param {(stores: Stores) => Promise<T>} work
    * @param {{ epoch?: string, onlyDelete?: boolean }} [options]  epoch: the one that is expected; onlyDelete: do not write
@@ -314,7 +316,7 @@ function sum(rows) {
 }
 
 /**
- * Sends a write request without waiting for it. If it fails, its transaction fails as well, and somebody waits for that.
+ * Sends a write request without waiting for it. If it fails, its transaction fails as well, and its caller waits for that.
  * @param {Promise<unknown>} request
  */
 function send(request) {

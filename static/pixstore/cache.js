@@ -1,13 +1,14 @@
 /**
- * The pictures this browser already has: when they are read, written and evicted, and whose they are. Imports
- * cache-database, database-connection, errors and pending-writes.
+ * The cache of pictures in this browser: when they are read, written and evicted, and who owns the cache.
+ * Imports cache-database, database-connection, errors and pending-writes.
  *
- * - A failing cache is a miss, never an error for the picture. Only callers that rely on something being gone (`delete`,
- *   `clear`) or that ask about the cache itself (`has`, `usage`) are told of a failure.
- * - Lookups of one tick share one transaction. Writes at about the same time share one. Times of use are noted later, many
- *   at once and in a store of their own, so that they do not wait for bytes and bytes do not wait for them.
+ * - A failing cache is a miss, never an error for the picture. Only callers that rely on a removal (`delete`,
+ *   `clear`) or ask about the cache itself (`has`, `usage`) get an error.
+ * - Lookups of one tick share one transaction. Writes at about the same time share one. Times of use are
+ *   written later, many at once and into a separate store, so that they and the bytes do not wait for each
+ *   other.
  * - The cache belongs to one owner. A new epoch begins whenever it is emptied or taken over. A page belongs to the epoch
- *   that it found or began. When it finds another one later (somebody has logged out in another tab, say), it has been
+ *   that it found or began. When it finds another one later (for example after a logout in another tab), it has been
  *   overtaken: from then on it reads nothing and writes nothing.
  */
 import { CacheDatabase } from './cache-database.js'
@@ -26,20 +27,22 @@ import { PendingEntries, PendingUses } from './pending-writes.js'
  * @property {string} name  of the database
  * @property {number} version  of the database
  * @property {string} imageStore  name of the object store of bytes
- * @property {Promise<string>} owner  a fingerprint; what another owner has left is dropped
+ * @property {Promise<string>} owner  a fingerprint; images of another owner are dropped
  * @property {number} imageLimit
  * @property {number} byteLimit
  * @property {number} cleanupBatch  how many images more than needed are evicted at once
  */
 
-/** A picture waits this long for its cached bytes. Then it is fetched, and for a while nothing is looked up. */
+/**
+ * A picture waits this long for its cached bytes. Then it is fetched, and for a while the cache is not asked.
+ */
 const READ_DEADLINE = 2000
 const REST_WHEN_SLOW = 30_000
 
 /** After a write that failed for lack of space, nothing is written for this long; after each further one twice as long. */
 const REST_WHEN_FULL = 2000
 
-/** This share of what the browser grants the origin stays free. */
+/** This share of the origin's quota stays free. */
 const QUOTA_RESERVE = 0.1
 const ESTIMATE_LIFETIME = 30_000
 
@@ -49,7 +52,7 @@ export class ImageCache {
   #pendingEntries = new PendingEntries((entries) => this.#write(entries))
   #pendingUses = new PendingUses((uses) => this.#writeUses(uses))
 
-  /** The epoch this page belongs to, and whether it is over; null until the page has found it or begun one.
+  /** The epoch of this page, and whether it is over. Null until the page has found or begun an epoch.
    * @type {{ id: string, isOver: boolean } | null} */
   #epoch = null
   /** @type {Lookup[]} */
@@ -92,14 +95,17 @@ export class ImageCache {
     if (entry.bytes.size <= this.#options.byteLimit) this.#pendingEntries.add(entry)
   }
 
-  /** Makes the cache this owner's now, and empties it if it was another's. Never fails. */
+  /**
+   * Makes the owner of this page the owner of the cache. Empties the cache if it had another owner. Never
+   * fails.
+   */
   async claim() {
     try {
       if (await this.#findEpoch()) return
       const id = await this.#database.claim(await this.#options.owner, newEpoch())
       this.#epoch ??= { id, isOver: false }
     } catch {
-      // If there is no cache, nobody else's pictures are in it either.
+      // Without a cache, there are no pictures of another owner either.
     }
   }
 
@@ -116,7 +122,7 @@ export class ImageCache {
   }
 
   /**
-   * Whether there was such an image.
+   * Deletes an image. Returns whether there was one.
    * @param {string} id
    */
   async delete(id) {
@@ -167,8 +173,8 @@ export class ImageCache {
   }
 
   /**
-   * Does something that a caller asks of the cache itself, so that a failure is an error. Undefined: this browser stores
-   * nothing.
+   * Runs `work` for a caller who must know of a failure, and turns a failure into an error. Undefined: this
+   * browser stores nothing.
    * @template T
    * @param {() => Promise<T>} work
    * @returns {Promise<T | undefined>}
@@ -182,9 +188,9 @@ export class ImageCache {
     }
   }
 
-  // --- whose the cache is ---
+  // --- the owner of the cache ---
 
-  /** The epoch this page belongs to, even if it is over by now; null while the cache is another owner's. */
+  /** The epoch of this page, even if it is over by now; null while the cache has another owner. */
   async #findEpoch() {
     if (!this.#epoch) {
       const owner = await this.#options.owner
@@ -195,8 +201,9 @@ export class ImageCache {
   }
 
   /**
-   * Calls the database if the cache is this page's. This is the only place where the page learns that it has been overtaken:
-   * when the call finds the database in another epoch. Undefined: the cache is not this page's, or not any more.
+   * Calls the database if the cache belongs to this page. Only here the page learns that it has been
+   * overtaken: the call finds the database in another epoch. Undefined: the cache does not, or no longer,
+   * belong to this page.
    * @template T
    * @param {(epoch: string) => Promise<Found<T>>} call
    * @returns {Promise<T | undefined>}
@@ -227,7 +234,7 @@ export class ImageCache {
   /** @param {Lookup[]} lookups */
   async #answerHits(lookups) {
     if (!await this.#findEpoch()) {
-      this.claim() // nothing in the cache is ours, so these lookups need not wait until it is empty
+      this.claim() // no image in the cache belongs to this owner, so these lookups need not wait
       return
     }
     const ids = new Set(lookups.map(({ id }) => id))
@@ -257,7 +264,7 @@ export class ImageCache {
   }
 
   /**
-   * Never fails: what cannot be written is not cached.
+   * Never fails: images that cannot be written are not cached.
    * @param {Entry[]} entries
    */
   async #write(entries) {
@@ -304,8 +311,8 @@ export class ImageCache {
   // --- limits ---
 
   /**
-   * Evicts images if there are too many. Only one tab at a time evicts; each counts anew when its turn comes, so that it
-   * does not evict again for what another tab has put right.
+   * Evicts images if there are too many. Only one tab at a time evicts. Each counts again when its turn
+   * comes, so that it does not evict more than needed after another tab has evicted.
    * @param {Totals} totals
    */
   async #keepLimits(totals) {

@@ -22,7 +22,8 @@ import { isImageFormat } from './formats.js'
  * @property {import('./errors.js').ErrorHandlingMode} errorHandlingMode
  * @property {'decrypted' | 'encrypted'} cacheMode  whether the cache holds pictures or ciphertext
  * @property {number} cacheBytesLimit  most bytes in the cache
- * @property {string | undefined} cacheOwner  whose pictures these are; another owner's cache is dropped. Not a secret.
+ * @property {string | undefined} cacheOwner  a name for the owner of the pictures; the cache of another owner
+ * is dropped. Not a secret.
  * @property {string | undefined} endpointUrl  the address before the route: an origin, or a path on this one
  * @property {string | undefined} recordUrl  where fresh records come from when a proof is too old
  * @property {boolean} batch  whether several images may be asked for in one POST

@@ -1,9 +1,10 @@
 /**
- * One connection to IndexedDB, and everything that can happen to it. Imports idb alone.
+ * One connection to IndexedDB, which handles everything that can happen to it. Imports only idb.
  *
  * - Another tab wants a newer schema, or to delete the database (`versionchange`): we close at once and let it.
- * - Another tab keeps an older schema open (`blocked`), or the browser does not answer: callers are told so after a while
- *   and go on without a cache. We go on waiting for the connection, and later callers use it once it is there.
+ * - Another tab keeps an older schema open (`blocked`), or the browser does not answer: callers get an error
+ *   after a while and go on without a cache. We go on waiting for the connection, and later callers use it once
+ *   it is there.
  * - The connection is lost (`close`, or a transaction on a closing connection): the next use opens another.
  * - The database is newer than this code, damaged, or made by another program: it is deleted and made again, once in the
  *   life of a page; everything in it can be fetched again. A page that was overtaken by newer code leaves it alone.
@@ -25,7 +26,7 @@ export class DatabaseConnection {
   #database = null
   /** @type {Promise<Database> | null} */
   #opening = null
-  /** Why this object opens no connection any more; null while it does.
+  /** Why this object opens no more connections; null while it may.
    * @type {unknown} */
   #closedBecause = null
   /** @type {Set<{ abort(): void }>} */
@@ -36,7 +37,7 @@ export class DatabaseConnection {
   /**
    * @param {string} name
    * @param {number} version
-   * @param {readonly string[]} stores  the object stores that must be there
+   * @param {readonly string[]} stores  the object stores that must exist
    * @param {(database: Database) => void} create  makes them, in an empty database
    */
   constructor(name, version, stores, create) {
@@ -47,7 +48,8 @@ export class DatabaseConnection {
   }
 
   /**
-   * Calls `work` with an open database. If that one turns out to be closing, calls it once more with a new connection.
+   * Calls `work` with an open database. If the connection turns out to be closing, calls `work` once more
+   * with a new one.
    * @template T
    * @param {(database: Database) => Promise<T>} work
    */

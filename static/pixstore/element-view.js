@@ -1,6 +1,6 @@
 /**
- * What <pixstore-image> looks like: its shadow root, with the picture, the placeholder and the words of a failure. Imports
- * errors and schedule.
+ * The appearance of <pixstore-image>: its shadow root, with the picture, the placeholder and the message of a
+ * failure. Imports errors and schedule.
  */
 import { PixstoreError } from './errors.js'
 import { yieldToPage } from './schedule.js'

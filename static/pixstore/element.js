@@ -5,9 +5,10 @@
  * - The content of the tag is shown until the picture is there, and by browsers without JavaScript. `slot="error"` replaces
  *   the words shown when it fails; a click on anything with `data-retry` in it tries again.
  * - Parts to style: image, placeholder, error, message, retry. States: :state(loading), :state(loaded), :state(failed).
- * - Neither the key nor the address of the picture ever stands in the page's own markup: the picture is in a shadow root.
+ * - Neither the key nor the address of the picture is ever in the page's own markup: the picture is in a
+ *   shadow root.
  *
- * The element is in one of five states. `#enter` alone changes it, and makes the page look like it:
+ * The element is in one of five states. Only `#enter` changes the state, and updates the view:
  *
  *                near                  shown                 out of reach
  *       idle ────────────▶ loading ────────────▶ loaded ────────────────────▶ released
@@ -16,14 +17,14 @@
  *                          ▼ │ └────────────────── near ──────────────────────────┘
  *                         failed
  *
- *     idle       There is nothing to show, or a lazy picture has not come near yet. (Others are near wherever they are.)
+ *     idle       There is nothing to show, or a lazy picture has not come near yet. (Other pictures always count as near.)
  *                Every state leads back here when the element leaves the page or is to show another image.
  *     loading    The picture is being fetched and shown; `before` is the state to return to if that is called off. An older
  *                version stays on the page until the newer one is there.
  *     loaded     The picture is on the page. A newer proof changes nothing.
  *     released   A lazy picture is far away, and its memory has been given back. Its place stays, and to the page it still
  *                looks loaded. When it comes near, it is brought back silently: without an event, unless that fails.
- *     failed     Words and a button stand in its place. reload(), a newer proof or another version try again.
+ *     failed     A message and a button take its place. reload(), a newer proof or another version starts a new attempt.
  */
 import { currentConfig } from './config.js'
 import { ElementView } from './element-view.js'
@@ -37,7 +38,7 @@ import { unwatchZones, watchZones } from './viewport.js'
 /** @typedef {import('./records.js').RecordDraft} RecordDraft */
 
 /**
- * `wanted` is what the attributes asked for when the load began; `record` is the record of the picture that came.
+ * `wanted` is the version that the attributes asked for when the load began; `record` is the record of the loaded picture.
  * @typedef {{ name: 'idle' }} Idle
  * @typedef {{ name: 'loading', wanted: RecordDraft, before: Idle | Loaded | Released, isSilent: boolean,
  *             controller: AbortController }} Loading
@@ -60,7 +61,7 @@ export class PixstoreImageElement extends HTMLElement {
   #view = new ElementView(this, () => this.reload())
   /** @type {State} */
   #state = IDLE
-  /** @type {ImageRecord | null} a record given by program; its meta stands in no attribute */
+  /** @type {ImageRecord | null} a record set by a script; its meta is in no attribute */
   #record = null
   #isUpdateDue = false
   #isWatched = false
@@ -76,7 +77,7 @@ export class PixstoreImageElement extends HTMLElement {
     return this
   }
 
-  // --- what <img> has, too ---
+  // --- properties that <img> has, too ---
 
   get alt() { return this.getAttribute('alt') ?? '' }
   set alt(value) { this.setAttribute('alt', value) }
@@ -100,7 +101,7 @@ export class PixstoreImageElement extends HTMLElement {
     return !this.#isUpdateDue && name !== 'loading' && (name !== 'idle' || !this.imageId)
   }
 
-  // --- what only an encrypted image has ---
+  // --- properties of an encrypted image alone ---
 
   get imageId() { return this.getAttribute('image-id') ?? '' }
   set imageId(value) { this.setAttribute('image-id', value) }
@@ -186,7 +187,7 @@ export class PixstoreImageElement extends HTMLElement {
   }
 
   /**
-   * Whether this state is the right one for what is wanted, or leads to it.
+   * Whether the present state shows the wanted version, or is on the way to it.
    * @param {RecordDraft} wanted
    */
   #isRightFor(wanted) {
@@ -197,7 +198,8 @@ export class PixstoreImageElement extends HTMLElement {
   }
 
   /**
-   * The present state, if it shows or has a place for an older version of the wanted image. That one stays meanwhile.
+   * The present state, if it shows or has released another version of the wanted image. That version stays
+   * until the new one is there.
    * @param {RecordDraft | null} wanted
    */
   #olderVersionOf(wanted) {
@@ -276,7 +278,7 @@ export class PixstoreImageElement extends HTMLElement {
   /**
    * @param {RecordDraft} record
    * @param {AbortSignal} signal
-   * @returns {Promise<ImageRecord>}  the record that the picture goes by now
+   * @returns {Promise<ImageRecord>}  the present record of the picture
    */
   async #fetchAndShow(record, signal) {
     const options = { signal, isUrgent: () => this.#zones.onScreen }
@@ -317,7 +319,10 @@ export class PixstoreImageElement extends HTMLElement {
     if (this.#state.name === 'loaded' && !this.#zones.withinReach) this.#enter({ ...this.#state, name: 'released' })
   }
 
-  /** A property set before the element was upgraded hides the accessor of this class. Set again, it reaches the setter. */
+  /**
+   * A property set before the element was upgraded hides the accessor of this class. Deleting and setting it
+   * again calls the setter.
+   */
   #adoptEarlyProperties() {
     for (const name of ['record', 'imageId', 'token', 'proof', 'alt', 'loading', 'width', 'height']) {
       if (!Object.hasOwn(this, name)) continue

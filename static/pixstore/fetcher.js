@@ -3,10 +3,10 @@
  *
  * - The images asked for in one tick go into one POST. A single image goes by GET, and so does every image if the endpoint
  *   does not know POST (the npm backend).
- * - Images on screen are fetched first. An image that nobody waits for any more is not asked for, and a request that nobody
- *   waits for is aborted.
- * - After a network error or overload, we try again later, a few times. What a broken batch has delivered is not asked for
- *   again.
+ * - Images on screen are fetched first. If no caller waits for an image any more, it is not requested. If no
+ *   caller waits for any image of a request, the request is aborted.
+ * - After a network error or overload, we try again later, a few times. Images that a broken batch has
+ *   delivered are not requested again.
  */
 import { PixstoreError } from './errors.js'
 import { yieldToPage } from './schedule.js'

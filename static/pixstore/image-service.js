@@ -1,6 +1,6 @@
 /**
- * From a record to a picture: look in the cache, else ask the server, decrypt, cache. The one place where the parts of this
- * module meet.
+ * Turns a record into a picture: looks in the cache, or else asks the server, decrypts, and caches. It
+ * connects all other parts of this module.
  */
 import { ImageCache } from './cache.js'
 import { currentConfig, endpointOf } from './config.js'
@@ -17,14 +17,14 @@ import { WireState, decodeWirePayload } from './wire.js'
 /** @typedef {import('./records.js').RecordDraft} RecordDraft */
 /** @typedef {import('./wire.js').Bytes} Bytes */
 
-/** A picture and its record, which may be newer than the one it was asked for by.
+/** A picture and its record, which may be newer than the record that was asked for.
  * @typedef {{ blob: Blob, record: ImageRecord, cached: boolean }} Picture */
 
 /**
  * Fetches a wire payload in the page's own way.
  * @callback ImageFetcher
  * @param {ImageRecord} record  without a token if the client has no key for that version, so that the server sends the key
- * @param {unknown} context  what getImage() was given
+ * @param {unknown} context  the context that was passed to getImage()
  * @returns {Promise<Uint8Array | ArrayBuffer>}
  */
 
@@ -276,7 +276,7 @@ export function renewImageService(fetcher) {
 }
 
 /**
- * A fingerprint of everything that tells one cache from another: kind of content, server, user.
+ * A fingerprint of everything that distinguishes caches: kind of content, server, user.
  * @param {PixstoreConfig} config
  */
 function ownerOf(config) {

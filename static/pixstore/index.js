@@ -113,7 +113,7 @@ function run(work) {
   return runInErrorMode(work, () => currentConfig().errorHandlingMode)
 }
 
-// A page whose meta tag names an owner drops what another owner has left, even if it shows no picture.
+// A page whose meta tag names an owner drops the cache of another owner, even if the page shows no picture.
 try {
   if (currentConfig().cacheOwner != null) imageService()
 } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * What the cache has yet to write: images, and the times at which images were used. Imports nothing.
+ * Data that the cache has not written yet: images, and the times at which images were used. Imports nothing.
  *
  * Both wait a little, so that many are written in one transaction and no picture has to wait for a write.
  */

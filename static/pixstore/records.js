@@ -60,7 +60,7 @@ export class RecordSource {
 
   /**
    * @param {string} url
-   * @param {() => void} onLoggedOut  called when the server says that nobody is logged in any more
+   * @param {() => void} onLoggedOut  called when the server answers that the user is no longer logged in
    */
   constructor(url, onLoggedOut) {
     this.#url = url
@@ -68,7 +68,7 @@ export class RecordSource {
   }
 
   /**
-   * A fresh record, or undefined if the user who is logged in has no such image.
+   * A fresh record, or undefined if the logged-in user has no such image.
    * @param {string} id
    * @returns {Promise<ImageRecord | undefined>}
    * @throws {PixstoreError} code 'proof-refused' (nobody is logged in), 'network'

@@ -2,8 +2,8 @@
  * Keeps the page responsive while many pictures arrive at once. Imports nothing.
  *
  * One event may bring a hundred answers. Processed in one go, they would hold up clicks and painting. So all work on a
- * picture awaits yieldToPage() first: it goes on at once until a slice of time is used up, and then the browser has its
- * turn.
+ * picture awaits yieldToPage() first: it resolves at once until a slice of time is used up; then the browser
+ * gets its turn.
  */
 
 /** How long work may go on without a pause, in milliseconds. */

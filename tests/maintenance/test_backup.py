@@ -284,6 +284,52 @@ def test_a_backup_into_the_store_itself_is_refused(store, place):
     _refused(store, store.config.data_dir / place, "where the store itself lies")
 
 
+@pytest.mark.parametrize("name", ["store.sqlite", "pixstore-main.sqlite"])
+def test_a_backup_beside_the_database_is_refused(config, tmp_path, name):
+    """A database that lies outside of the data directory is not taken for an earlier snapshot, whatever it is called."""
+    database = tmp_path / "rows" / name
+    database.parent.mkdir()
+    with closing(ImageStore.open(replace(config, database_path=database))) as store:
+        store.save(png())
+
+        _refused(store, database.parent, "where the store itself lies")
+
+    assert database.exists()
+
+
+def test_a_file_that_is_called_like_a_snapshot_stays(store, tmp_path):
+    """What a backup removes are snapshots of its own, by the form of their names."""
+    store.save(png())
+    other = tmp_path / "copy" / "pixstore-old.sqlite"
+    other.parent.mkdir()
+    other.write_bytes(b"of somebody else")
+
+    backup(store, tmp_path / "copy")
+
+    assert other.read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("part", ["objects", "keyring"])
+def test_a_link_to_a_part_of_the_images_is_refused(store, tmp_path, part):
+    """A backup whose blobs, or copies of the keyring, are those of the store would remove what it does not need."""
+    store.save(png())
+    backup(store, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "blobs" / part)
+    (tmp_path / "copy" / "blobs" / part).symlink_to(store.config.blobs_path / part)
+
+    _refused(store, tmp_path / "copy", "where the store itself lies")
+
+
+@pytest.mark.skipif(not can_mount(), reason="mounts a directory, which only root may")
+def test_images_that_are_mounted_elsewhere_are_refused(store, tmp_path):
+    """The image directory is known again at another place, too."""
+    store.save(png())
+    (tmp_path / "copy").mkdir()
+
+    with mounted(store.config.blobs_path, tmp_path / "copy"):
+        _refused(store, tmp_path / "copy", "where the store itself lies")
+
+
 def test_a_link_to_the_images_is_refused(store, tmp_path):
     """A backup directory whose blobs are a link to those of the store would lose them all."""
     store.save(png())
@@ -296,6 +342,19 @@ def test_a_link_to_the_images_is_refused(store, tmp_path):
 @pytest.mark.skipif(not can_mount(), reason="mounts a directory, which only root may")
 def test_images_that_are_mounted_in_the_backup_directory_are_refused(store, tmp_path):
     """However the images come to lie in the backup directory, and whatever lies beside them, they are known again."""
+    store.save(png())
+    backup(store, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "blobs")
+    (tmp_path / "copy" / "blobs").mkdir()
+
+    with mounted(store.config.blobs_path, tmp_path / "copy" / "blobs"):
+        _refused(store, tmp_path / "copy", "where the store itself lies")
+
+
+@pytest.mark.skipif(not can_mount(), reason="mounts a directory, which only root may")
+def test_images_that_look_like_others_are_refused(store, tmp_path, monkeypatch):
+    """Where a mount hides what a directory is, a blob that is put into it tells."""
+    monkeypatch.setattr(module, "_refuse_own_directories", lambda *_: None)
     store.save(png())
     backup(store, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "blobs")

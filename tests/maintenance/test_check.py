@@ -1,11 +1,15 @@
 """`check`: compare every record with its image, find what is damaged, and mend what can be mended."""
 
 import json
+import shutil
+from contextlib import closing
 
 import pytest
 
 from pixstore.maintenance import check as checking
 from pixstore.maintenance.check import check
+from pixstore.maintenance.sweep import FEW_ORPHANS, sweep
+from pixstore.store import ImageStore
 from tests import stored
 from tests.images import jpeg, png
 
@@ -99,6 +103,25 @@ def test_an_orphan_is_named_and_swept(store, now):
     assert [(f.kind, f.image_id, f.blob_id) for f in found.findings] == [("orphan", None, "ab" * 16)]
     assert repaired.is_clean
     assert len(stored.blob_ids(store)) == 1
+
+
+def test_a_database_put_back_is_mended(config, now, tmp_path):
+    """Where every image was replaced since the copy of a database, a repair brings all of them back: no orphan is in its way."""
+    with closing(ImageStore.open(config, now=now)) as store:
+        saved = [store.save(png(seed=seed)).id for seed in range(FEW_ORPHANS + 5)]
+    shutil.copy(config.sqlite_path, tmp_path / "old")
+    with closing(ImageStore.open(config, now=now)) as store:
+        for image_id in saved:
+            store.update(image_id, jpeg())
+        store.parts.reaper.drain()
+    stored.lose_database(config)
+    shutil.copy(tmp_path / "old", config.sqlite_path)
+
+    with closing(ImageStore.open(config, now=now)) as store:
+        now.time = stored.time_of_disk(store) + 2 * config.orphan_grace
+        assert sweep(store).orphans == 0
+        assert check(store, repair=True).is_clean
+        assert {store.load(image_id) for image_id in saved} == {jpeg()}
 
 
 def test_an_interrupted_check_goes_on(store, monkeypatch):

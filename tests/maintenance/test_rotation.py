@@ -69,9 +69,9 @@ def test_re_encryption_moves_everything(run, anna, add_pictures, gallery, now):
     second = run("re-encrypt")
 
     line, reason = first.stdout.splitlines()
-    assert line == "2 images and 3 texts encrypted again, 0 old keys dropped"
+    assert line == "2 images and 4 texts encrypted again, 0 old keys dropped"
     assert "writes that began under it may still be going on: `re-encrypt` after 01:00 UTC drops it" in reason
-    assert second.stdout == "0 images and 3 texts encrypted again, 1 old keys dropped\n"
+    assert second.stdout == "0 images and 4 texts encrypted again, 1 old keys dropped\n"
     after = gallery.store.record(picture.original_id)
     assert after.token > before.token
     assert after.meta != before.meta
@@ -91,7 +91,8 @@ def test_texts_move_to_a_new_store_key(gallery, anna, now):
         gallery.store, reseal_texts=lambda _: upkeep.reseal_texts(gallery), text_purposes=upkeep.TEXT_PURPOSES
     )
 
-    assert report.texts == 4  # titles of two albums and one picture, and the facts of the picture
+    # The titles of two albums, the description and the facts of the picture, and the content key of the account.
+    assert report.texts == 5
     assert len(report.dropped_keys) == 1
     assert snapshot(gallery) == before
     assert pictures.facts_of(gallery, gallery.models.picture.get()) == PhotoFacts()

@@ -3,6 +3,7 @@
 import os
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_sweep_asks_for_the_right_database(run, gallery, now, old, young, goes):
 
     After the database was lost and uploads went on, the new database has many young images and none of the old ones.
     """
-    orphans = [gallery.store.parts.blobs._path(f"{number:032x}") for number in range(25)]
+    orphans = [Path(gallery.store.parts.blobs._path(f"{number:032x}")) for number in range(25)]
     for orphan in orphans:
         gallery.store.parts.blobs.put(orphan.name, [b"left by a crash"])
     aged = [stored.blob_file(gallery.store, gallery.store.save(png(seed=number)).id) for number in range(old)]

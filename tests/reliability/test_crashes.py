@@ -22,10 +22,10 @@ mountable = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("scenarios", "stride"),
     [
-        (["save", "update", "delete"], 5),
-        (["unit of work", "sweep", "open", "rotate the store key"], 11),
-        (["rotate the master key", "re-encrypt", "check and repair"], 23),
-        (["rebuild", "backup", "restore"], 31),
+        (["save", "update", "delete"], 7),
+        (["unit of work", "sweep", "open", "rotate the store key"], 19),
+        (["rotate the master key", "re-encrypt", "check and repair"], 37),
+        (["rebuild", "backup", "restore"], 101),
     ],
 )
 def test_a_crash_at_any_step_leaves_every_image_old_or_new(scenarios, stride):

@@ -48,3 +48,18 @@ def test_people_who_use_a_gallery_find_leaks():
     outcome = run_program("mixed_load", **SHORT_DAY, seed=seed)
 
     assert [words.split(" ")[0] for words in outcome.anomalies] == ["memory", "descriptors"]
+
+
+def test_many_large_uploads_take_little_memory():
+    """Many large forms at once are all taken in, some later than others, within a bound on memory, while others look on."""
+    outcome = run_program("large_uploads", forms=8, form_mb=60, most_mb=380)
+
+    assert outcome.anomalies == []
+    assert outcome.figures["ordinary requests"] >= 10
+
+
+def test_many_large_uploads_find_forms_in_memory():
+    """A gallery that takes every form into memory at once does not pass the test above."""
+    outcome = run_program("large_uploads", forms=8, form_mb=60, most_mb=380, seed="forms_in_memory")
+
+    assert "MB of memory" in outcome.anomalies[0]

@@ -1,8 +1,10 @@
 """How the answers of the image endpoint go out: by sendfile, in pieces, to clients that leave, on a real socket."""
 
 import json
+import os
 import socket
 import threading
+from contextlib import nullcontext
 from urllib.parse import quote
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.util import FileWrapper
@@ -13,14 +15,18 @@ from werkzeug.test import EnvironBuilder
 
 from pixstore import wire
 from pixstore.endpoint import ImageEndpoint
+from tests import stored
 from tests.payloads import image_of, unbatched
 from tests.store.endpoint_client import INVALID_PROOF, MISSING_PROOF, NOT_FOUND, ROUTE, proof_and_token
 
 
 def _call(endpoint, path, headers=None, **environ):
     """Call *endpoint* as a bare WSGI server does; return what it gave back."""
-    built = EnvironBuilder(path=path, headers=headers).get_environ() | environ
-    return endpoint(built, lambda *_: None)
+    return endpoint(_environ(path, headers) | environ, lambda *_: None)
+
+
+def _environ(path, headers):
+    return EnvironBuilder(path=path, headers=headers).get_environ()
 
 
 def test_a_large_image_goes_out_with_sendfile(store, record):
@@ -44,16 +50,52 @@ def test_a_large_image_goes_out_with_sendfile(store, record):
     assert isinstance(wire.decode(payload), wire.Success)
 
 
-def test_an_answer_with_a_key_does_not_go_out_with_sendfile(store, record):
-    """An answer with a key does not go out with sendfile, because the key comes before the bytes of the file."""
-    body = _call(
-        ImageEndpoint(store),
-        f"{ROUTE}/{record.id}",
-        proof_and_token(record.stateless_proof),
-        **{"wsgi.file_wrapper": None},
+def test_an_answer_with_a_key_is_a_short_head_and_the_file(store, record):
+    """Of an answer with a key, the key is written first; the image goes from the file to the network (sendfile)."""
+    written = []
+    environ = _environ(f"{ROUTE}/{record.id}", proof_and_token(record.stateless_proof))
+    file = ImageEndpoint(store)(
+        environ | {"wsgi.file_wrapper": lambda file, _size: file}, lambda *_: written.append
+    )
+    payload = wire.decode(b"".join(written) + file.read())
+    file.close()
+
+    assert isinstance(payload, wire.Updated)
+    assert [len(head) for head in written] == [wire.UPDATED_HEAD_SIZE]
+
+
+def test_a_client_that_leaves_before_the_file_leaves_none_open(store, record, monkeypatch):
+    """If the key cannot be sent any more, the file is closed."""
+    opened, open_blob = [], store.parts.blobs.open
+    monkeypatch.setattr(
+        store.parts.blobs, "open", lambda blob_id: opened.append(open_blob(blob_id)) or opened[-1]
     )
 
-    assert isinstance(wire.decode(b"".join(body)), wire.Updated)
+    def left(_head):
+        raise BrokenPipeError
+
+    environ = _environ(f"{ROUTE}/{record.id}", proof_and_token(record.stateless_proof))
+    with pytest.raises(BrokenPipeError):
+        ImageEndpoint(store)(environ | {"wsgi.file_wrapper": None}, lambda *_: left)
+
+    assert [file.closed for file in opened] == [True]
+
+
+@pytest.mark.parametrize("is_shorter", (True, False))
+def test_a_file_that_becomes_shorter_while_it_is_sent_breaks_the_connection(store, record, is_shorter):
+    """The server is told with an error that bytes are missing, so that it closes the connection and no client waits for them."""
+    sent = []
+    _call(
+        ImageEndpoint(store),
+        f"{ROUTE}/{record.id}",
+        proof_and_token(record.stateless_proof, record.token),
+        **{"wsgi.file_wrapper": lambda file, _size: sent.append(file)},
+    )
+    if is_shorter:
+        os.truncate(stored.blob_file(store, record.id), 100)
+
+    with pytest.raises(OSError, match="shorter") if is_shorter else nullcontext():
+        sent[0].close()
 
 
 @pytest.mark.parametrize("token", ("current", None))

@@ -97,14 +97,14 @@ def test_a_thread_that_gets_no_connection_is_told_so(store, saved, monkeypatch):
     monkeypatch.setattr(store.database, "_wait_timeout", 0.05)
     found = []
 
-    def read():
+    def write():
         try:
-            store.load(saved[0])
+            store.delete(saved[0])
         except Exception as error:  # noqa: BLE001 - which one it is, is the question
             found.append(error)
 
     with store.connected():
-        thread = threading.Thread(target=read)
+        thread = threading.Thread(target=write)
         thread.start()
         thread.join()
 

@@ -305,7 +305,7 @@ def test_a_full_database_is_told_from_a_broken_one(store, monkeypatch):
     def full(*_arguments, **_options):
         raise peewee.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(store.parts.models.dead_blob, "insert_many", full)
+    monkeypatch.setattr(store.parts.models, "note_dead", full)
     with pytest.raises(StorageFull, match="no room for the database"):
         store.update(record.id, images.jpeg())
     monkeypatch.undo()
@@ -330,7 +330,7 @@ def test_no_connection_left_is_a_storage_error(store):
     held.wait(10)
     try:
         with pytest.raises(StorageError):
-            store.exists(NOBODY)
+            store.seal_text("Sea", purpose="test/title", row_id="1")
     finally:
         release.set()
         thread.join()

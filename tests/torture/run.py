@@ -1,7 +1,7 @@
 """
 The long forms of the reliability tests, one table in the end: `make torture`.
 
-    make torture                                   everything, in under 90 minutes on two cores
+    make torture                                   everything, in under two hours on two cores
     make torture ARGS="--only 'kill -9' 'power cut'"
     make torture ARGS="--scale 0.1 --list"
 

@@ -9,6 +9,7 @@ from PIL import Image
 from pixstore import decoding
 from pixstore.errors import ImageRejected
 from pixstore.formats import inspect
+from pixstore.room import Room
 from tests import images
 
 
@@ -20,7 +21,7 @@ def _blank(pillow_name, size, mode="RGB", **options):
 
 def _needed(data, pillow_name):
     with decoding.open_image(data, pillow_name) as image:
-        return decoding.memory_needed(image, data)
+        return decoding.memory_needed(image)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_jpeg_of_endless_scans_is_refused():
 def test_images_decoded_at_once_share_the_memory(monkeypatch):
     """An image that does not fit beside the others waits until one of them is done."""
     data = images.png(width=64, height=64)
-    monkeypatch.setattr(decoding, "_room", decoding._Room(_needed(data, "PNG") + 1))
+    monkeypatch.setattr(decoding, "_room", Room(_needed(data, "PNG") + 1))
     entered, leave = threading.Semaphore(0), threading.Event()
 
     def decode():
@@ -97,7 +98,7 @@ def test_images_decoded_at_once_share_the_memory(monkeypatch):
 
 def test_room_is_given_back_after_an_error():
     """A decoder that fails does not keep its share."""
-    room = decoding._Room(10)
+    room = Room(10)
 
     with pytest.raises(ZeroDivisionError), room.held(10):
         _ = 1 / 0

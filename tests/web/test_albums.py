@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from playhouse.test_utils import count_queries
 
 from pixstore.gallery import accounts, albums, pictures
 from pixstore.gallery.errors import InvalidInput, NotThere
@@ -83,19 +82,6 @@ def test_list_shows_sizes_and_newest_covers(anna, gallery, walks, add_pictures):
 
     assert album_sizes(page) == [("My pictures", "0"), ("Walks", "3")]
     assert [image.image_id for image in images(page)] == [newest.thumbnail_id]
-
-
-def test_list_takes_four_queries(anna, gallery, user, add_pictures):
-    """However many albums: who is logged in, the albums with their covers, the sizes, and the records."""
-    counts = []
-    for names in (("A",), ("B", "C", "D", "E")):
-        for name in names:
-            add_pictures("anna", album=albums.create_album(gallery, user, name))
-        with count_queries() as counted:
-            anna.get("/albums")
-        counts.append(counted.count)
-
-    assert counts == [4, 4]
 
 
 def test_album_shows_only_its_pictures(anna, walks, add_pictures):

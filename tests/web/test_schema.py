@@ -64,5 +64,11 @@ def test_migrations_are_applied_once(store):
         apply_migrations(store.database, models.MIGRATIONS, models.MIGRATION_TABLE) for _ in range(2)
     )
 
-    assert first == ["0001_gallery", "0002_photo_facts", "0003_login_epoch", "0004_description"]
+    assert first == [
+        "0001_gallery",
+        "0002_photo_facts",
+        "0003_login_epoch",
+        "0004_description",
+        "0005_content_id",
+    ]
     assert second == []

@@ -1,5 +1,8 @@
 """The application under gunicorn, as `make run` starts it: two workers, real sockets."""
 
+import http.client
+import socket
+
 import pytest
 
 from tests.eventually import eventually
@@ -60,6 +63,21 @@ def test_a_page_address_that_is_none_is_ignored(server):
 
     assert answer.status == 401
     assert answer.headers["HX-Redirect"] == "/login"
+
+
+def test_a_client_that_is_still_sending_sees_why_it_was_refused(server):
+    """A body that is too large is not read, and yet the answer reaches a client that sends all of it first."""
+    body = bytes(2**25)
+    headers = {"Content-Type": FORM, "Content-Length": str(len(body))}
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(request("POST", "/login", headers=headers))
+        connection.sendall(body)
+        with http.client.HTTPResponse(connection) as answer:
+            answer.begin()
+
+            assert answer.status == 413
+            assert b"larger than allowed" in answer.read()
 
 
 def test_a_body_nobody_reads_may_be_anything(server):

@@ -1,10 +1,11 @@
 """Thumbnails, made of bytes."""
 
 import io
+import random
 import zlib
 
 import pytest
-from PIL import Image, ImageCms, ImageDraw, ImageFile, PngImagePlugin
+from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFile, ImageStat, PngImagePlugin
 
 from pixstore import decoding, formats
 from pixstore.errors import ImageRejected
@@ -290,3 +291,25 @@ def test_large_images_are_made_small_piece_by_piece(mode):
     expected = whole.resize(shown.size)
     assert shown.size == (100, 33)
     assert max(abs(a - b) for a, b in zip(shown.tobytes(), expected.tobytes(), strict=True)) < 12
+
+
+@pytest.mark.parametrize(
+    "size", ((4000, 3000), (6000, 4000), (1600, 1200), (800, 600), (1535, 1000)), ids=str
+)
+def test_thumbnail_of_a_photo_is_sharp(size):
+    """A thumbnail comes close to the photo decoded whole and made small, however large the photo is; half as sharp is not close."""
+    grain = Image.frombytes("L", (200, 150), random.Random(0).randbytes(200 * 150))
+    data = encoded(grain.resize(size, Image.Resampling.BICUBIC), "JPEG", quality=90)
+
+    thumbnail = opened(thumbnail_of(data, box=512)).convert("L")
+
+    best = Image.open(io.BytesIO(data)).resize(thumbnail.size, Image.Resampling.LANCZOS)
+    half = best.resize((thumbnail.width // 2, thumbnail.height // 2), Image.Resampling.LANCZOS).resize(
+        best.size
+    )
+    assert difference(thumbnail, best) < difference(half, best) / 3
+
+
+def difference(one, other):
+    """Return how far two pictures are apart, as the root of the mean square."""
+    return ImageStat.Stat(ImageChops.difference(one, other)).rms[0]

@@ -1,4 +1,8 @@
-"""Add when a photo was taken, and room for what else its file says of it. Pictures there are keep the time they were added."""
+"""
+Add columns for the time a photo was taken and for its other facts.
+
+Existing pictures get the time they were added.
+"""
 
 import peewee
 

@@ -1,4 +1,4 @@
-"""Add what tells that an account has changed since a password was checked."""
+"""Add the column that shows whether an account has changed since a password was checked."""
 
 import peewee
 

@@ -1,6 +1,8 @@
 """
-Add room for what pages show of a picture, sealed. `flask pixstore upgrade-pictures` fills it, and empties the columns in which
-it stood readable: a migration has no keys.
+Add a column for the sealed description of a picture.
+
+A migration has no keys, so it cannot fill the column; `flask pixstore upgrade-pictures` does, and empties the
+readable columns.
 """
 
 import peewee

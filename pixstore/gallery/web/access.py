@@ -1,9 +1,11 @@
 """
-The gate in front of every view: a database connection, who is logged in, how much may be sent.
+The gate in front of every view: opens a database connection, finds the logged-in user, limits the body.
 
-Nothing is open unless its view says so with ``@access(public=True)``: a view added later is closed until somebody decides
-otherwise. The order matters: who is not logged in is turned away before a byte of the body is read, and the limit of the
-body is known before the form is parsed.
+A view is closed unless it says otherwise with ``@access(public=True)``, so a new view cannot be left open by
+mistake.
+
+The order of the steps matters. A request without a login is refused before any byte of its body is read. The
+limit of the body, and a place for a large form (``intake``), are settled before the form is parsed.
 """
 
 from collections.abc import Callable
@@ -19,10 +21,11 @@ from werkzeug.wrappers import Response
 
 from pixstore.config import Config
 from pixstore.gallery import Gallery, sessions
+from pixstore.gallery.intake import Intake
 from pixstore.gallery.models import User
 
 MAX_FORM_BYTES = 64 * 1024
-"""What a form without files may hold; also the allowance for the other fields of one with files."""
+"""Largest form without files, in bytes. A form with files may hold as much beside its files."""
 
 _SESSION_ID = "session_id"
 _View = TypeVar("_View", bound=Callable[..., object])
@@ -30,18 +33,18 @@ _View = TypeVar("_View", bound=Callable[..., object])
 
 @dataclass(frozen=True, kw_only=True)
 class AccessRule:
-    """Who may call a view, and with what. What a view does not say is as closed as it gets."""
+    """Who may call a view, and how large a body it accepts. Every default is the strictest choice."""
 
     public: bool = False
     """Everybody, logged in or not."""
     owner_only: bool = False
     """Only owners of the installation."""
     for_programs: bool = False
-    """Answer 401 where nobody is logged in: a program cannot make use of the login page."""
+    """Answer 401 if nobody is logged in: a program cannot use the login page."""
     bare: bool = False
-    """Neither database nor session is touched."""
+    """The view needs neither the database nor the session."""
     body_limit: Callable[[Config], int] | None = None
-    """Accept a body as large as this says, instead of ``MAX_FORM_BYTES``."""
+    """Returns the largest body of a form with files, in bytes. Default: ``MAX_FORM_BYTES``."""
 
 
 _CLOSED = AccessRule()
@@ -55,7 +58,7 @@ def access(
     bare: bool = False,
     body_limit: Callable[[Config], int] | None = None,
 ) -> Callable[[_View], _View]:
-    """Say on a view what its ``AccessRule`` is."""
+    """Give a view its ``AccessRule``."""
     rule = AccessRule(
         public=public, owner_only=owner_only, for_programs=for_programs, bare=bare, body_limit=body_limit
     )
@@ -68,12 +71,12 @@ def access(
 
 
 def rule_of(view: object) -> AccessRule:
-    """Return what *view* says of itself."""
+    """Return the rule that ``access`` gave to *view*, or the strictest one."""
     rule: AccessRule = getattr(view, "access_rule", _CLOSED)
     return rule
 
 
-# --- who asks
+# --- the request and its user
 
 
 def get_gallery() -> Gallery:
@@ -82,14 +85,20 @@ def get_gallery() -> Gallery:
     return gallery
 
 
+def get_intake() -> Intake:
+    """Return the ``Intake`` that all upload forms of this process share."""
+    intake: Intake = current_app.extensions["pixstore.intake"]
+    return intake
+
+
 def htmx() -> HtmxHeaders:
-    """Return what htmx says of the request; false if it did not ask."""
+    """Return the htmx headers of the request. They are false if htmx did not send it."""
     headers: HtmxHeaders = cast(HtmxAwareRequest, request).htmx
     return headers
 
 
 def current_user() -> User:
-    """Return who is logged in. Only for views that are not public."""
+    """Return the logged-in user. Only for views that are not public."""
     user: User | None = g.get("user")
     if user is None:
         raise RuntimeError("a public view asked who is logged in")
@@ -97,7 +106,7 @@ def current_user() -> User:
 
 
 def log_in(session_id: str) -> None:
-    """Let this browser go on under *session_id*, a new one; whatever it had before counts no more."""
+    """Log this browser in under the new *session_id*, and end the login that it had before."""
     end_login()
     session[_SESSION_ID] = session_id
     session.permanent = True
@@ -118,27 +127,29 @@ def current_session_id() -> str:
 
 
 def way_back(target: str | None) -> str | None:
-    """Return *target* if it is a path of this application, as the browser writes it; else ``None``."""
+    """Return *target* if it is a path of this application, as a browser writes it. Return ``None`` otherwise."""
     return own_path(target, root=request.script_root)
 
 
 def own_path(target: str | None, *, root: str) -> str | None:
     """
-    Return *target* if it is a path below *root*, else ``None``: a login must not lead anywhere else.
+    Return *target* if it is a path below *root*.
 
-    *root* is the prefix below which a proxy has put this application, or empty.
+    Return ``None`` otherwise: a login must not redirect to another site.
+
+    *root* is the prefix under which a proxy serves this application, or empty.
     """
     if not target or not target.isprintable() or "\\" in target:
         return None
     parts = _split(target)
-    # Browsers take these for steps up, also where they are written with %2e.
+    # Browsers treat these as "." and "..", also when they are written with %2e.
     climbs = any(unquote(step) in {".", ".."} for step in parts.path.split("/"))
     is_below = target.startswith(f"{root}/") and not target.startswith("//")
     return target if is_below and not climbs and not parts.scheme and not parts.netloc else None
 
 
 def _split(url: str) -> SplitResult:
-    """Return the parts of *url*, all of them empty where it is none."""
+    """Return the parts of *url*. If it is not a valid URL, all of them are empty."""
     try:
         return urlsplit(url)
     except ValueError:
@@ -156,6 +167,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_turn_away)
     app.before_request(_limit_body)
     app.teardown_request(_close_connection)
+    app.teardown_request(_give_place_back)
 
 
 def _refuse_unreadable() -> None:
@@ -197,8 +209,20 @@ def _turn_away() -> Response | None:
 
 def _limit_body() -> None:
     body_limit = _rule().body_limit
-    if body_limit is not None:
-        request.max_content_length = body_limit(get_gallery().config)
+    # A form of any other type is read into memory as a whole, so it keeps the small limit.
+    if body_limit is None or request.mimetype != "multipart/form-data":
+        return
+    request.max_content_length = limit = body_limit(get_gallery().config)
+    if (request.content_length or 0) <= limit:  # a larger body is refused without reading it
+        place = get_intake().place_for(request.content_length)
+        place.__enter__()
+        g.place = place
+
+
+def _give_place_back(_: BaseException | None) -> None:
+    place = g.pop("place", None)
+    if place is not None:
+        place.__exit__(None, None, None)
 
 
 def _rule() -> AccessRule:

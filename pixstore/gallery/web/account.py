@@ -1,4 +1,4 @@
-"""The own account: password, logins, a copy of all pictures, and what this browser keeps."""
+"""The page of the user's own account: password, logins, export of all pictures, cache of this browser."""
 
 from threading import BoundedSemaphore
 
@@ -14,7 +14,11 @@ from pixstore.gallery.web.own_password import confirmed_account
 from pixstore.gallery.web.rendering import go_to, local_iso, render
 
 MAX_EXPORTS = 2
-"""So many exports one process makes at a time: each holds a thread, and an original in memory, until it is received."""
+"""
+Most exports that a process makes at a time.
+
+Each keeps a thread and one original in memory until it is received.
+"""
 
 blueprint = Blueprint("account", __name__)
 _exports = BoundedSemaphore(MAX_EXPORTS)
@@ -58,7 +62,8 @@ def export() -> Response:
     """
     Send every picture of the account as a zip file, which ends early if the login does.
 
-    It takes a form of this site: a link elsewhere must not put pictures on the disk of whoever follows it.
+    Only a form of this site can start it: a link on another site must not save pictures to the disk of the
+    user.
     """
     gallery, user, session_id = get_gallery(), current_user(), current_session_id()
     if not _exports.acquire(blocking=False):
@@ -73,7 +78,7 @@ def export() -> Response:
     answer.call_on_close(_exports.release)
     day = local_iso(gallery.now())[:10]
     answer.headers["Content-Disposition"] = f'attachment; filename="pixstore-{day}.zip"'
-    answer.headers["X-Accel-Buffering"] = "no"  # nginx would collect it first
+    answer.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the whole file first
     return answer
 
 

@@ -1,4 +1,4 @@
-"""Albums: the list of them, one of them, and what can be done with one."""
+"""The pages of albums: the list, one album, and the forms that change it."""
 
 from flask import Blueprint, url_for
 from werkzeug.wrappers import Response
@@ -58,7 +58,7 @@ def rename(album_dir: str) -> Response:
 
 @blueprint.get("/albums/<album_dir>/delete")
 def ask_delete(album_dir: str) -> Response:
-    """Ask before deleting the album, and what is to become of its pictures."""
+    """Ask for confirmation before deleting the album, and whether to delete its pictures too."""
     return _confirmation(albums.get_album(get_gallery(), current_user(), album_dir))
 
 

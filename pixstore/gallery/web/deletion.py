@@ -1,4 +1,4 @@
-"""Deleting an account: one asks here for the own one, an owner of the installation for anybody's."""
+"""The pages that delete an account: users delete their own, an owner of the installation deletes any."""
 
 from flask import Blueprint, url_for
 from werkzeug.wrappers import Response
@@ -16,13 +16,13 @@ blueprint = Blueprint("deletion", __name__)
 
 @blueprint.get("/account/delete")
 def ask() -> Response:
-    """Ask before deleting the own account, and offer to take the pictures along."""
+    """Ask for confirmation before deleting the user's own account, and offer to export its pictures first."""
     return _question(current_user())
 
 
 @blueprint.post("/account/delete")
 def delete() -> Response:
-    """Delete the own account and log out."""
+    """Delete the user's own account and log out."""
     user = current_user()
     refusal = _refusal_to_delete(user)
     if refusal is not None:
@@ -35,14 +35,14 @@ def delete() -> Response:
 @blueprint.get("/users/<user_id>/delete")
 @access(owner_only=True)
 def ask_about(user_id: str) -> Response:
-    """Ask before deleting somebody's account."""
+    """Ask for confirmation before deleting another account."""
     return _question(accounts.get_user(get_gallery(), user_id))
 
 
 @blueprint.post("/users/<user_id>/delete")
 @access(owner_only=True)
 def delete_other(user_id: str) -> Response:
-    """Delete somebody's account."""
+    """Delete another account."""
     user = accounts.get_user(get_gallery(), user_id)
     if user.id == current_user().id:
         return go_to(url_for("deletion.ask"))
@@ -51,7 +51,7 @@ def delete_other(user_id: str) -> Response:
 
 
 def _refusal_to_delete(user: User) -> Response | None:
-    """Delete *user*; return the page that says why not, or ``None`` when it is done."""
+    """Delete *user* and return ``None``. If it is refused, return the page with the reason."""
     try:
         by = confirmed_account("password")
         account_deletion.delete_user(get_gallery(), user, typed_name=forms.text("name"), by=by)

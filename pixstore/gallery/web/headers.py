@@ -1,9 +1,10 @@
 """
 Security headers, on every response of the application.
 
-The policy allows no inline script, no inline style and nothing from elsewhere: what somebody manages to put into a page
-does not run. ``blob:`` is where the browser module shows decrypted pictures from. Pages are never stored by a browser or
-a proxy; static files say for themselves how long they keep.
+The content security policy allows no inline script, no inline style, and nothing from another origin, so code
+that an attacker injects into a page does not run. ``blob:`` is needed by the browser module, which shows
+decrypted pictures from such addresses. Browsers and proxies may not store pages; static files set a cache
+time of their own.
 """
 
 from flask import Flask, Response
@@ -29,7 +30,7 @@ _TWO_YEARS = 2 * 365 * 24 * 60 * 60
 
 
 def init_app(app: Flask, *, is_https: bool) -> None:
-    """Add the headers to every response of *app*; with *is_https* browsers are told to come by HTTPS only."""
+    """Add the headers to every response of *app*. With *is_https*, also tell browsers to use only HTTPS."""
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -39,6 +40,6 @@ def init_app(app: Flask, *, is_https: bool) -> None:
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
         if response.mimetype == "text/html":
-            # A URL answers with a page or with a fragment of it.
+            # The same URL answers with a page or with a fragment of it.
             response.vary.add("HX-Request")
         return response

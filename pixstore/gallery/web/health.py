@@ -1,4 +1,4 @@
-"""The health check: for whatever watches over the server."""
+"""The health check, for monitoring."""
 
 from flask import Blueprint
 from werkzeug.wrappers import Response
@@ -11,7 +11,7 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/healthz")
 @access(public=True, bare=True)
 def check() -> Response:
-    """Answer 200 if the database answers; the gate's own errors say the rest."""
+    """Answer 200 if the database answers. Otherwise the usual error page is the answer."""
     store = get_gallery().store
     with store.connected():
         store.database.execute_sql("SELECT 1")

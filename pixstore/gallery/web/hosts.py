@@ -1,7 +1,8 @@
 """
-The host names that the image endpoint answers to: the same as the pages.
+Limits the image endpoint to the trusted host names.
 
-The pages check the name by themselves (Flask's ``TRUSTED_HOSTS``), but the endpoint stands in front of them.
+The pages check the host name by themselves (Flask's ``TRUSTED_HOSTS``), but the endpoint answers before Flask
+does.
 """
 
 from collections.abc import Collection, Iterable
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 def for_hosts(
     trusted: Collection[str], application: "WSGIApplication", *, otherwise: "WSGIApplication"
 ) -> "WSGIApplication":
-    """Return *application* for requests by a *trusted* host name (by any, if there are none), and *otherwise* for others."""
+    """
+    Return a WSGI application that calls *application* for *trusted* host names, and *otherwise* for others.
+
+    If *trusted* is empty, every host name is trusted.
+    """
 
     def choose(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:

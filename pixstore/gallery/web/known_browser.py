@@ -1,4 +1,4 @@
-"""The cookie of a browser that has logged in before; what stands in it is the business of ``devices``."""
+"""The device cookie of a browser that has logged in before. ``devices`` makes and reads its value."""
 
 from datetime import timedelta
 
@@ -13,17 +13,17 @@ LIFETIME = timedelta(days=365)
 
 
 def device_of(user: User | None) -> str | None:
-    """Return the device id of this browser, if *user* has logged in in it before."""
+    """Return the device id of this browser if *user* has logged in with it before, or ``None``."""
     return None if user is None else devices.recognize(get_gallery(), user, _sent())
 
 
 def remember(user: User) -> None:
-    """Let this browser be known from now on as one in which *user* has logged in."""
+    """Remember in the cookie that *user* has logged in with this browser."""
     _answer_with(devices.remember(get_gallery(), user, _sent()))
 
 
 def forget(user: User) -> None:
-    """Let this browser be known for *user* no more: the account is gone."""
+    """Remove *user*, whose account is deleted, from the cookie."""
     _answer_with(devices.forget(user, _sent()))
 
 

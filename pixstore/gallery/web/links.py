@@ -1,4 +1,4 @@
-"""Links that keep the scope a page was opened from: a picture opened from an album leads back to that album."""
+"""Links that keep the scope of a page: a picture that was opened from an album links back to that album."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def init_app(app: Flask) -> None:
 
 def requested_scope() -> Scope:
     """
-    Return the scope that the address of this page names: an album of the user, or everything.
+    Return the scope that the address of this page names: an album of the user, or all pictures.
 
     Raises:
         NotThere: If the user has no such album.
@@ -27,7 +27,7 @@ def requested_scope() -> Scope:
 
 
 def requested_place() -> Cursor | None:
-    """Return where in its scope the page asked for begins."""
+    """Return the place in the scope behind which the requested page begins, or ``None`` for the first page."""
     before = request.args.get("before")
     return None if before is None else Cursor.parse(before)
 
@@ -40,6 +40,6 @@ def scope_url(scope: Scope, **more: Any) -> str:
 
 
 def picture_url(endpoint: str, picture_id: str, scope: Scope, **more: Any) -> str:
-    """Return the address of what *endpoint* of the module ``pictures`` does with a picture, seen in *scope*."""
+    """Return the address of *endpoint* of the module ``pictures`` for a picture. The address keeps *scope*."""
     album = None if scope.album is None else scope.album.dir
     return url_for(f"pictures.{endpoint}", picture_id=picture_id, album=album, **more)

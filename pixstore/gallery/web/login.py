@@ -18,7 +18,7 @@ blueprint = Blueprint("login", __name__)
 @blueprint.get("/login")
 @access(public=True)
 def show() -> Response:
-    """Show the login form; who is logged in already goes on."""
+    """Show the login form. A user who is already logged in is redirected."""
     came_from = way_back(request.args.get("next"))
     if g.user is not None:
         return go_to(came_from or url_for("pictures.index"))
@@ -28,7 +28,7 @@ def show() -> Response:
 @blueprint.post("/login")
 @access(public=True)
 def enter() -> Response:
-    """Log in. After wrong passwords, not too soon."""
+    """Log in. After wrong passwords, refuse attempts that come too early."""
     gallery, name, came_from = get_gallery(), forms.text("name"), way_back(forms.text("next"))
     try:
         attempt = _attempt(name)
@@ -54,7 +54,7 @@ def enter() -> Response:
 @blueprint.post("/logout")
 @access(public=True)
 def leave() -> Response:
-    """Log out, and have the browser drop everything it keeps of us."""
+    """Log out, and make the browser delete everything this site stored in it."""
     end_login()
     return farewell("You are logged out.")
 

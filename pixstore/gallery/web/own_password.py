@@ -1,4 +1,4 @@
-"""The own password, asked for again before what an open browser alone must not be enough for."""
+"""Asks for the user's own password again, before actions for which a logged-in browser alone is not enough."""
 
 from pixstore.gallery import accounts, throttle
 from pixstore.gallery.errors import InvalidInput
@@ -9,11 +9,11 @@ from pixstore.gallery.web.access import current_session_id, current_user, get_ga
 
 def confirmed_account(field: str) -> CheckedAccount:
     """
-    Return the own account, whose password the form has in *field*.
+    Return the user's own account, if *field* of the form holds its password.
 
     Raises:
-        InvalidInput: If it is not right.
-        TooManyAttempts: If it was wrong too often in this browser.
+        InvalidInput: If the password is wrong.
+        TooManyAttempts: If there were too many wrong passwords in this browser.
     """
     gallery = get_gallery()
     attempt = throttle.begin_known(gallery, current_session_id())

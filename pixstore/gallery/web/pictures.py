@@ -1,4 +1,4 @@
-"""The pictures: all of them, one of them, and what can be done with one."""
+"""The pages of pictures: the list, one picture, and the forms that change it."""
 
 from flask import Blueprint, jsonify, request
 from werkzeug.wrappers import Response
@@ -19,7 +19,7 @@ blueprint = Blueprint("pictures", __name__)
 
 
 def one_file_limit(config: Config) -> int:
-    """Return the size of a form with one picture."""
+    """Return the largest size of a form with one picture, in bytes."""
     return config.max_image_bytes + MAX_FORM_BYTES
 
 
@@ -34,7 +34,7 @@ def index() -> Response:
 @blueprint.get("/pictures/records")
 @access(for_programs=True)
 def records() -> Response:
-    """Return the records of images whose proofs have become too old, as JSON."""
+    """Return fresh records as JSON, for pages whose proofs have become too old."""
     found = pictures.records(get_gallery(), current_user(), request.args.getlist("id"))
     return jsonify(records=[record.to_json(with_meta=False) for record in found])
 
@@ -73,8 +73,8 @@ def replace(picture_id: str) -> Response:
     """Put another image in the place of the picture."""
     picture = _picture(picture_id)
     try:
-        data = forms.one_file("file").read()
-        pictures.replace_picture(get_gallery(), current_user(), picture, data)
+        with forms.content(forms.one_file("file")) as data:
+            pictures.replace_picture(get_gallery(), current_user(), picture, data)
     except InvalidInput as error:
         return _page(picture, open_form="replace", error=error)
     except ImageRejected as error:
@@ -84,7 +84,7 @@ def replace(picture_id: str) -> Response:
 
 @blueprint.get("/pictures/<picture_id>/delete")
 def ask_delete(picture_id: str) -> Response:
-    """Ask before deleting the picture."""
+    """Ask for confirmation before deleting the picture."""
     row = _picture(picture_id)
     return render(
         "delete_picture",
@@ -104,11 +104,11 @@ def delete(picture_id: str) -> Response:
 
 def chosen_album() -> AlbumView:
     """
-    Return the album that the form names: a new one by title, or one of those there are.
+    Return the album that the form names: a new one by its title, an existing one, or the default album.
 
     Raises:
         InvalidInput: If the title is not acceptable.
-        NotThere: If it names none of the user's albums.
+        NotThere: If it names an album that the user does not have.
     """
     gallery, user = get_gallery(), current_user()
     if forms.text("new_album").strip():
@@ -146,7 +146,7 @@ def _page(
 
 
 def _changed(picture_id: str, notice: str) -> Response:
-    """Show the changed picture in place, or by a redirect where there is no htmx."""
+    """Show the changed picture in place. Without htmx, redirect to its page."""
     if is_fragment():
         return _page(_picture(picture_id), notice=notice)
     return go_to(picture_url("show", picture_id, requested_scope()), notice)

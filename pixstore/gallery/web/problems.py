@@ -1,7 +1,7 @@
 """
-Errors meet HTTP here, once: which status each has, and the words people read.
+Turns errors into HTTP answers: each has a status, and a text for people.
 
-A page for browsers; for htmx a short notice that is put beside the page, not in place of what was on it.
+A browser gets a page. htmx gets a short notice, which is shown in addition to the page.
 """
 
 import logging
@@ -16,7 +16,15 @@ from werkzeug.wrappers import Response
 
 from pixstore.database import translated_errors
 from pixstore.errors import DatabaseUnavailable, ImageNotFound, ImageRejected, StorageError, StorageFull
-from pixstore.gallery.errors import AccountChanged, GalleryError, InvalidInput, NotThere, TooManyAttempts
+from pixstore.gallery.errors import (
+    AccountChanged,
+    AlreadyThere,
+    GalleryError,
+    InvalidInput,
+    NotThere,
+    TooBusy,
+    TooManyAttempts,
+)
 from pixstore.gallery.web.access import htmx
 from pixstore.gallery.web.rendering import render
 
@@ -24,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Problem(NamedTuple):
-    """What people read of an error."""
+    """The text about an error, for people."""
 
     title: str
     text: str
@@ -51,14 +59,16 @@ STATUS: dict[type[Exception], int] = {
     NotThere: 404,
     ImageNotFound: 404,
     InvalidInput: 400,
+    AlreadyThere: 422,
     AccountChanged: 422,
     TooManyAttempts: 429,
+    TooBusy: 503,
     ImageRejected: 422,
     StorageFull: 507,
     DatabaseUnavailable: 503,
     StorageError: 500,
 }
-"""The nearest class of an error counts. Whatever is not listed is a 500."""
+"""The status of each error class, which also holds for its subclasses. Any other error is a 500."""
 
 _FORM_TOO_OLD = Problem(
     "This form is too old",
@@ -67,7 +77,7 @@ _FORM_TOO_OLD = Problem(
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of *app* with words."""
+    """Answer every error of *app* with a page or a notice."""
     app.register_error_handler(HTTPException, _http_exception)
     app.register_error_handler(peewee.PeeweeException, _database_error)
     for kind in STATUS:
@@ -75,7 +85,7 @@ def init_app(app: Flask) -> None:
 
 
 def status_of(error: Exception) -> int:
-    """Return the status that *error* is answered with."""
+    """Return the HTTP status for *error*."""
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
 
 
@@ -83,7 +93,7 @@ def _http_exception(error: HTTPException) -> Response:
     response = error.get_response()
     if response.status_code < 400:
         return response  # a redirect that the routing asked for
-    if isinstance(error, SecurityError | BadHost):  # no page can be built: its links would go there
+    if isinstance(error, SecurityError | BadHost):  # no page: its links would contain that name
         return Response(
             "This server does not answer to that name.\n", response.status_code, mimetype="text/plain"
         )
@@ -97,13 +107,15 @@ def _http_exception(error: HTTPException) -> Response:
 
 def _known_error(error: Exception) -> Response:
     status = status_of(error)
-    if status >= 500:
+    if isinstance(error, TooBusy):
+        logger.warning("an upload was sent away: too many at once")
+    elif status >= 500:
         logger.error("%s", error, exc_info=error)
     text = str(error) if isinstance(error, GalleryError | ImageRejected) else None
     answer = _problem_page(status, None if text is None else Problem(PROBLEMS[status].title, text))
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooBusy):
         answer.headers["Retry-After"] = str(error.retry_after)
-    if status == 503:
+    elif status == 503:
         answer.headers["Retry-After"] = "5"
     return answer
 

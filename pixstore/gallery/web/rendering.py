@@ -1,4 +1,4 @@
-"""What views share: rendering a page or a fragment of it, answering a change, and the words of templates."""
+"""What all views share: rendering a page or one fragment of it, redirects after a change, and template filters."""
 
 import hmac
 from datetime import UTC, datetime, timedelta
@@ -14,19 +14,19 @@ from pixstore.gallery.models import User
 from pixstore.gallery.web.access import get_gallery, htmx
 
 RATIOS = (50, 56, 67, 75, 80, 90, 100, 110, 120, 133, 150, 167, 178, 200, 235, 300)
-"""Width : height in hundredths, for which the style sheet has a class: pages carry no inline style."""
+"""Ratios (width : height, times 100) for which the style sheet has a class: pages carry no inline style."""
 
 HTMX_SETTINGS = {
-    # Nothing of a page is kept in the browser's storage; going back asks the server.
+    # Keep no page in the browser's storage: going back asks the server.
     "historyCacheSize": 0,
     "refreshOnHistoryMiss": True,
     "historyRestoreAsHxRequest": False,
-    # What the content security policy forbids anyway.
+    # The content security policy forbids these anyway.
     "allowEval": False,
     "allowScriptTags": False,
     "includeIndicatorStyles": False,
     "selfRequestsOnly": True,
-    # Errors come as fragments that say what is wrong, and where to put them.
+    # An error is a fragment that explains what is wrong and names its own target.
     "responseHandling": [
         {"code": "204", "swap": False},
         {"code": "[23]..|422", "swap": True},
@@ -36,19 +36,19 @@ HTMX_SETTINGS = {
 
 
 def is_fragment() -> bool:
-    """Tell whether htmx asks for a part of the page. What it restores from the history is a page."""
+    """Tell whether htmx asks for a fragment. When it restores a page from the history, it needs the whole page."""
     return bool(htmx()) and not htmx().history_restore_request
 
 
 def render(page: str, /, *, fragment: str | None = None, status: int = 200, **values: Any) -> Response:
-    """Return the page *page*, or to htmx only its *fragment*: the partial that the page includes."""
+    """Return the page *page*. If htmx asks, return only *fragment*: a partial that the page includes."""
     as_fragment = fragment is not None and is_fragment()
     name = f"_partials/{fragment}.html" if as_fragment else f"{page}.html"
     return make_response(render_template(name, is_fragment=as_fragment, **values), status)
 
 
 def go_to(url: str, notice: str | None = None) -> Response:
-    """Send the browser to *url* after a change; *notice* is shown there once. It must not name a picture."""
+    """Redirect the browser to *url* after a change. *notice* is shown there once; it must not name a picture."""
     if notice is not None:
         flash(notice)
     if htmx():
@@ -57,7 +57,7 @@ def go_to(url: str, notice: str | None = None) -> Response:
 
 
 def farewell(notice: str) -> Response:
-    """Send the browser to the login page after a login has ended, and have it drop everything it keeps of us."""
+    """Redirect to the login page after a logout, and make the browser delete everything this site stored in it."""
     answer = go_to(url_for("login.show"), notice)
     answer.headers["Clear-Site-Data"] = '"storage"'
     return answer
@@ -79,43 +79,43 @@ def init_app(app: Flask) -> None:
 
 
 def file_size(size: int) -> str:
-    """Return *size* in bytes as people write it."""
+    """Return *size* (bytes) for people to read, such as ``1.5 MB``."""
     if size < 1_000_000:
         return f"{max(1, round(size / 1000))} kB"
     return f"{size / 1_000_000:.1f} MB"
 
 
 def day(ms: int) -> str:
-    """Return the day of a time in ms, in UTC."""
+    """Return the UTC date of a time in ms, such as ``5 March 2026``."""
     moment = _moment(ms)
     return f"{moment.day} {moment:%B %Y}"
 
 
 def iso(ms: int) -> str:
-    """Return a time in ms as a machine reads it."""
+    """Return a time in ms in ISO 8601, in UTC."""
     return f"{local_iso(ms)}Z"
 
 
 def local_iso(ms: int) -> str:
-    """Return a time in ms, told by a clock somewhere, as a machine reads it."""
+    """Return a time in ms in ISO 8601, without a time zone."""
     return _moment(ms).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def ratio_class(width: int, height: int) -> str:
-    """Return the class of the style sheet that comes nearest to *width* : *height*."""
+    """Return the style sheet's class for the ratio nearest to *width* : *height*."""
     wanted = 100 * width / height
     nearest = min(RATIOS, key=lambda ratio: max(ratio / wanted, wanted / ratio))
     return f"r{nearest}"
 
 
 def sentence(text: str) -> str:
-    """Return an error's text as a sentence."""
+    """Return an error's text with a capital at the start and a full stop at the end."""
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def format_label(name: str) -> str:
-    """Return an image format as people call it."""
+    """Return the usual name of an image format, such as ``JPEG``."""
     return {"jpg": "JPEG", "webp": "WebP"}.get(name, name.upper())
 
 
@@ -124,7 +124,7 @@ def _moment(ms: int) -> datetime:
 
 
 def _page_values() -> dict[str, Any]:
-    """Return what every page needs: who looks at it, what may be uploaded, and the settings of the scripts in it."""
+    """Return what every page needs: the user, the upload limits, and the settings of its scripts."""
     gallery = get_gallery()
     user: User | None = g.get("user")
     accepted = [name for name in gallery.config.image_formats if name != "jpeg"]
@@ -147,7 +147,11 @@ def _page_values() -> dict[str, Any]:
 
 
 def _cache_owner(user: User) -> str:
-    """Return a name for the browser's cache of *user*: opaque, and different for every server."""
+    """
+    Return a name for *user* in the browser's cache.
+
+    It tells nothing about the user, and differs between servers.
+    """
     return hmac.digest(
         get_gallery().store.secret("pixstore/v1/cache-owner"), user.id.encode(), "sha256"
     ).hex()

@@ -1,42 +1,31 @@
 """
-The request class: uploaded files stay in memory, each within a bound.
+The request class. It keeps uploaded files sealed in a ``Spool``, each within a size limit.
 
-Werkzeug writes files above 500 kB to a temporary file, which would put a picture on disk unsealed. Here they never leave
-memory. A file beyond the largest image is cut off right behind that size: the store then refuses it, and by name, while
-the other files of the form go on. The body as a whole is bounded by ``access``.
+Werkzeug writes files above 500 kB to a temporary file, which would put a picture on disk unsealed, and keeps
+smaller files in memory. Here, a file beyond the size limit of an image is cut off one byte behind that limit.
+This file is then refused by its name, while the other files of the form are stored. ``access`` limits the
+body as a whole.
 
-A body that breaks off or is wrongly chunked is found out while it is parsed; each server has its own exceptions for that.
+An incomplete or wrongly chunked body is found while it is parsed. Each server raises other exceptions for
+that.
 """
 
-import io
 from typing import IO, cast
 
 from htmx_flask.requests import HtmxAwareRequest
 from werkzeug.exceptions import BadRequest, HTTPException
 
+from pixstore.errors import StorageError
+from pixstore.gallery.spool import Spool
 from pixstore.gallery.web.access import get_gallery
-
-
-class BoundedFile(io.BytesIO):
-    """Bytes in memory; what is written beyond *limit* is dropped."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._limit = limit
-
-    def write(self, data: object) -> int:
-        """Keep as much of *data* as there is room for, and say that all was taken."""
-        view = memoryview(data)  # type: ignore[arg-type] # whatever io accepts
-        super().write(view[: max(0, self._limit - self.tell())])
-        return view.nbytes
 
 
 class WholeEnd:
     """
-    The body of a form, handed on in pieces none of which ends within the form's last line.
+    The body of a form, read in pieces that never end within its last line.
 
-    That line ends in two dashes. Werkzeug's parser (3.1.9) takes one byte too many into the last file where a piece ends
-    between them: a picture would not be kept byte for byte.
+    The last line ends in two dashes. If a piece ends between them, Werkzeug's parser (3.1.9) adds one byte to
+    the last file, so a picture would not be kept byte for byte.
     """
 
     _MORE, _TIMES = 64, 8
@@ -55,15 +44,23 @@ class WholeEnd:
 
 
 class GalleryRequest(HtmxAwareRequest):
-    """A request that knows htmx and never writes an upload to disk."""
+    """A request with htmx headers that never writes an upload to disk unsealed."""
+
+    _spool: Spool | None = None
+
+    def close(self) -> None:
+        """Close the request and delete its files."""
+        super().close()
+        if self._spool is not None:
+            self._spool.close()
 
     def _load_form_data(self) -> None:
         try:
             super()._load_form_data()
-        except HTTPException:
+        except (HTTPException, StorageError):
             raise
         except Exception as error:
-            # Parsing happens in memory, so what fails is the reading: the sender's doing.
+            # Errors of the disk were raised above. So reading the body has failed: the client's fault.
             raise BadRequest from error
         if None in self.form or None in self.files:
             raise BadRequest  # a part without a name, which the parser lets through
@@ -78,4 +75,7 @@ class GalleryRequest(HtmxAwareRequest):
         filename: str | None = None,  # noqa: ARG002
         content_length: int | None = None,  # noqa: ARG002
     ) -> IO[bytes]:
-        return BoundedFile(get_gallery().config.max_image_bytes + 1)
+        config = get_gallery().config
+        if self._spool is None:
+            self._spool = Spool(config.data_dir)
+        return cast(IO[bytes], self._spool.new_file(config.max_image_bytes + 1))  # the parser only writes

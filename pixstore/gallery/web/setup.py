@@ -1,4 +1,4 @@
-"""The set-up link of the first start, which makes the owner's account."""
+"""The page of the set-up link, on which the owner's account is made at the first start."""
 
 from flask import Blueprint, url_for
 from werkzeug.wrappers import Response
@@ -16,7 +16,7 @@ blueprint = Blueprint("setup", __name__)
 @blueprint.get("/setup/<token>")
 @access(public=True)
 def show(token: str) -> Response:
-    """Show the form that makes the owner's account."""
+    """Show the form for the owner's account."""
     setup_link.check(get_gallery(), token)
     return render("setup", token=token)
 

@@ -1,10 +1,13 @@
 """
-Static files under a versioned prefix: ``/static/<hash of all of them>/app/app.css``.
+Static files under a versioned prefix: ``/static/<hash of all files>/app/app.css``.
 
-One hash for the whole tree, because ES modules import each other by relative paths: under one prefix those just work.
-What is asked for under the right hash never changes and is cached for a year. Under another hash (a page from before an
-update, a second host that is not updated yet) the current file is sent, to be asked for again next time; if it is a script
-whose integrity the page states, the browser does not run it, and a reload brings page and script together again.
+The whole tree has one hash, because ES modules import each other by relative paths: under one prefix these
+paths work.
+
+A file under the current hash never changes, so browsers cache it for a year. Under another hash (a page from
+before an update, a second host that is not updated yet) the server sends the current file, and the browser
+asks again next time. If the page states the integrity of such a script, the browser does not run the newer
+script; a reload fetches a page and a script that match.
 """
 
 import base64
@@ -22,7 +25,7 @@ blueprint = Blueprint("static_files", __name__)
 
 
 class StaticFiles:
-    """The static files of one application as they were when it started."""
+    """The static files of one application, as they were when it started."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -30,7 +33,7 @@ class StaticFiles:
 
     @cached_property
     def modules(self) -> list[str]:
-        """The ES modules of every page by name: fetched all at once, they need not be found one by one."""
+        """Names of the ES modules that every page uses, so a browser can fetch them all at once."""
         paths = [*self.directory.glob("pixstore/*.js"), *self.directory.glob("app/*.js")]
         return ["vendor/idb.js", *sorted(path.relative_to(self.directory).as_posix() for path in paths)]
 
@@ -39,7 +42,7 @@ class StaticFiles:
         return url_for("static_files.send", version=self.version, name=name)
 
     def integrity(self, name: str) -> str:
-        """Return what a browser has to find the file *name* to be (Subresource Integrity); nothing of one that is missing."""
+        """Return the Subresource Integrity digest of the file *name*, or an empty string if the file is missing."""
         path = self.directory / name
         if not path.is_file():
             return ""
@@ -48,7 +51,7 @@ class StaticFiles:
 
 
 def init_app(app: Flask, directory: Path) -> None:
-    """Serve *directory*, and give templates ``static(name)``, ``integrity(name)`` and ``static_modules``."""
+    """Serve *directory* and give templates ``static(name)``, ``integrity(name)`` and ``static_modules``."""
     files = StaticFiles(directory)
     app.extensions["pixstore.static_files"] = files
     app.jinja_env.globals.update(

@@ -1,4 +1,4 @@
-"""Uploading: many files in one form, each kept or refused on its own."""
+"""The upload page. One form may hold many files, and each is stored or refused separately."""
 
 import logging
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that was not kept, and why."""
+    """A refused file, and the reason."""
 
     file_name: str
     reason: str
@@ -34,14 +34,14 @@ class Refusal:
 
 @dataclass
 class Outcome:
-    """What became of the files of one form. ``status`` is that of the worst."""
+    """The results for the files of one form. ``status`` is the highest HTTP status among them."""
 
     added: list[PictureView] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     status: int = 200
 
     def refuse(self, file_name: str, reason: str, status: int) -> None:
-        """Note a file that was not kept."""
+        """Note a file that was refused."""
         self.refused.append(Refusal(file_name, reason))
         self.status = max(self.status, status)
 
@@ -59,7 +59,7 @@ def show() -> Response:
 @blueprint.post("/upload")
 @access(body_limit=_whole_form_limit)
 def send() -> Response:
-    """Keep what is sent, and name what is refused."""
+    """Store the files of the form, and show which were added and which were refused."""
     try:
         album, files = chosen_album(), forms.files("files")
         if not files:
@@ -75,17 +75,16 @@ def send() -> Response:
 def _keep(album: AlbumView, file: FileStorage, outcome: Outcome) -> None:
     name = file.filename or ""
     try:
-        outcome.added.append(
-            pictures.add_picture(get_gallery(), current_user(), album, file.read(), file_name=name)
-        )
+        with forms.content(file) as data:
+            outcome.added.append(
+                pictures.add_picture(get_gallery(), current_user(), album, data, file_name=name)
+            )
     except ImageRejected as error:
         outcome.refuse(name, str(error), 422)
     except StorageError as error:
         logger.exception("an upload could not be stored")
         status = status_of(error)
         outcome.refuse(name, PROBLEMS[status].text, status)
-    finally:
-        file.close()  # frees the memory: the next file may be as large
 
 
 def _answer(album: AlbumView, outcome: Outcome) -> Response:
@@ -96,7 +95,7 @@ def _answer(album: AlbumView, outcome: Outcome) -> Response:
     return render(
         "uploaded",
         fragment="upload_results",
-        # Something was kept: the form was accepted, and the page says what was not.
+        # If any file was stored, the form counts as accepted, and the page names the refused files.
         status=200 if outcome.added else outcome.status,
         album=album,
         added=outcome.added,

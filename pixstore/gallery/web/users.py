@@ -1,4 +1,4 @@
-"""The accounts of this installation, for its owners."""
+"""The page on which owners manage the accounts of this installation."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def create() -> Response:
 @blueprint.post("/users/<user_id>/password")
 @access(owner_only=True)
 def reset_password(user_id: str) -> Response:
-    """Give somebody a new password, and let the account in again."""
+    """Give an account a new password, and enable it if it was disabled."""
     user = accounts.get_user(get_gallery(), user_id)
     return _after(
         lambda: accounts.set_password(get_gallery(), user, forms.new_password()),
@@ -49,7 +49,7 @@ def reset_password(user_id: str) -> Response:
 @blueprint.post("/users/<user_id>/disable")
 @access(owner_only=True)
 def disable(user_id: str) -> Response:
-    """Keep somebody out."""
+    """Disable an account."""
     user = accounts.get_user(get_gallery(), user_id)
     return _after(
         lambda: accounts.disable_user(get_gallery(), user, by=current_user()),
@@ -61,7 +61,7 @@ def disable(user_id: str) -> Response:
 @blueprint.post("/users/<user_id>/enable")
 @access(owner_only=True)
 def enable(user_id: str) -> Response:
-    """Let somebody in again."""
+    """Enable an account again."""
     user = accounts.get_user(get_gallery(), user_id)
     return _after(
         lambda: accounts.enable_user(get_gallery(), user), f"{user.name} can log in again.", about=user_id

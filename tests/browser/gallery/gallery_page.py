@@ -123,6 +123,9 @@ class GalleryPage:
     def uploads(self, *files: Path, album: str | None = None) -> None:
         """Choose files, send them, and wait until the page says what became of each."""
         self.opens("Upload")
+        expect(
+            self.page.locator(".drop.live")
+        ).to_be_visible()  # without its script, the form is sent in one piece
         self.page.locator("#files").set_input_files(files)
         if album is not None:
             self.page.locator("#new_album").fill(album)

@@ -49,6 +49,44 @@ def test_a_refused_file_stops_no_other(maria, photo, tmp_path):
     assert "letter.png\nThis is not an image we know" in maria.results()
 
 
+def _first_answers(person, *answers):
+    """Let the first forms of *person* be answered by these functions of a route, and the next by the server."""
+    left = list(answers)
+
+    def answer(route):
+        (left.pop(0) if left and route.request.method == "POST" else type(route).fallback)(route)
+
+    person.page.route("**/upload", answer)
+    return left
+
+
+def _busy(route):
+    route.fulfill(status=503, headers={"Retry-After": "1"}, body='<p class="notice">The server is busy.</p>')
+
+
+def test_a_file_for_which_there_is_no_place_is_sent_again(maria, photo):
+    """Where the server is too busy, the page waits as long as it was told, and sends the file again by itself."""
+    left = _first_answers(maria, _busy, _busy)
+
+    maria.uploads(photo("pebble.webp"))
+
+    assert left == []
+    assert "1 added, 0 refused." in maria.page.locator("#upload-status").inner_text()
+
+
+def test_a_file_that_does_not_get_through_stays_chosen(maria, photo):
+    """A file that could not be sent is named with the reason, and is sent by pressing the button once more."""
+    _first_answers(maria, lambda route: route.abort())
+
+    maria.uploads(photo("cliff.webp"))
+
+    status = maria.page.locator("#upload-status")
+    assert "0 added, 0 refused. 1 did not get through" in status.inner_text()
+    assert "cliff.webp\nThe server cannot be reached." in maria.results()
+    maria.page.get_by_role("button", name="Add 1 picture").click()
+    expect(status).to_have_text("1 added, 0 refused.")
+
+
 def test_thumbnails_stand_upright(maria, photo):
     """A thumbnail of a photo that EXIF turns is turned itself."""
     maria.uploads(photo("tower.jpg"))

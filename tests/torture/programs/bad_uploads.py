@@ -38,7 +38,7 @@ Candidate = tuple[str, bytes]
 def run(
     mutants: int = 200, corpus: str | None = None, *, hostile: bool = True, seed: str | None = None
 ) -> Outcome:
-    """Upload the *hostile* images, so many *mutants*, and every file below *corpus*, to a gallery of its own."""
+    """Upload the *hostile* images, *mutants* mutated ones, and every file below *corpus*, to a new gallery."""
     outcome = Outcome()
     with attacked(*([seed] if seed else []), **SETTINGS) as target:
         assault(target, outcome, candidates=_everything(mutants, corpus, hostile=hostile))
@@ -66,7 +66,7 @@ def assault(target: Target, outcome: Outcome, *, candidates: Iterator[Candidate]
 
 
 class _Attack:
-    """What was sent, and what became of it."""
+    """The uploads to a gallery, and their results."""
 
     def __init__(self, target: Target, outcome: Outcome) -> None:
         self.sent = self.kept = 0
@@ -76,7 +76,7 @@ class _Attack:
         self._there_before = set(self._image_ids())
 
     def upload(self, form: list[Candidate], *, alone: bool = False) -> None:
-        """Send one form, and note what it took; if that is too much for one of many, each of them alone."""
+        """Send one form, and measure its cost. If a form of several images costs too much, send each image alone."""
         files = [File(f"{number}.jpg", data) for number, (_, data) in enumerate(form)]
         body = forms.multipart([("new_album", "Attacked")], files)
         self._meter.start()
@@ -142,7 +142,7 @@ class _Attack:
 
 
 class _Meter:
-    """What the workers take: seconds of the processor since ``start``, and memory beyond what they had when idle."""
+    """The cost of the workers: processor seconds since ``start``, and memory above that of idle workers."""
 
     def __init__(self, workers: list[int]) -> None:
         self._workers = workers

@@ -46,7 +46,7 @@ def run(images: int = 3, seed: str | None = None) -> Outcome:
 
 
 def _memory() -> str | None:
-    """Return a directory in memory where there is one: nothing here is about disks."""
+    """Return a directory in memory if the system has one, because this program does not test disks."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
@@ -146,7 +146,7 @@ class _Alterations:
             )
 
     def _path(self, blob_id: str) -> Path:
-        return self._store.config.blobs_path / "objects" / blob_id[:3] / blob_id
+        return self._store.config.blobs_path / "objects" / blob_id[:2] / blob_id
 
     def _instead(self, image_id: str, column: str | None, value: Any) -> "_Instead":
         fields = value if column is None else {column: value}

@@ -80,7 +80,7 @@ def _noted(name: str, outcome: Outcome) -> Iterator[None]:
 
 
 class _Installation:
-    """A gallery and a program over one store, and everybody who uses it."""
+    """A gallery and a program over one store, and all their users."""
 
     def __init__(self, place: Path, images: int, trial: Trial, seed: str | None) -> None:
         self.place, self.images = place, images
@@ -94,7 +94,7 @@ class _Installation:
 
     @contextmanager
     def open_to(self, clients: int) -> Iterator[None]:
-        """Serve the gallery to so many *clients*, who have accounts and a few pictures by then."""
+        """Serve the gallery to *clients* clients, which already have accounts and a few pictures."""
         self.server.start()
         try:
             with GalleryClient(self.server.port).sets_up(self.server.setup_path(), "owner") as owner:
@@ -105,7 +105,7 @@ class _Installation:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Let everybody do what they do, meanwhile."""
+        """Let all users work while the block runs."""
         done = threading.Event()
         program = threading.Thread(target=self.library.go_on_until, args=(done,))
         program.start()
@@ -130,14 +130,14 @@ class _Installation:
 
 
 class _Looks:
-    """What was found in a backup: a read of each image at some instant while the backup was made."""
+    """The contents of a backup: a read of each image, at some instant while the backup was made."""
 
     def __init__(self, backup: Ended, found: Sequence[Operation]) -> None:
         self._start, self._end = backup.start, backup.end
         self._found = [self._meanwhile(look) for look in found if look.token != -1]
 
     def judge(self, operations: Sequence[Operation]) -> list[str]:
-        """Return what no instant explains, given all that was done. What was written before has to be there."""
+        """Return the anomalies of the backup: reads that no single instant explains, and missing images."""
         there = {o.image_id for o in operations if o.kind == "write" and o.end < self._start}
         missing = there - {look.image_id for look in self._found}
         gone = [Operation("read", image_id, None, -1, self._start, self._end) for image_id in missing]
@@ -148,7 +148,7 @@ class _Looks:
 
 
 class _Administrator:
-    """Somebody who runs the commands, and knows what has to come of each."""
+    """An operator who runs the commands and knows the result that each must have."""
 
     def __init__(self, installation: _Installation, trial: Trial, seed: str | None) -> None:
         self.looks: list[_Looks] = []
@@ -262,10 +262,10 @@ class _Administrator:
         self._trial.expect_output(self._there.run("check"), r"\d+ images, \d+ blobs, 0 findings")
 
     def rebuild(self) -> None:
-        """Lose the database, and bring everything back. Nobody can work meanwhile."""
+        """Lose the database, and rebuild it while no user works."""
         there = self._there
         there.server.stop()
-        # What was killed left versions that no record names, of images that are deleted by now, too.
+        # Killed writers left versions that no record names, also of images that are deleted by now.
         there.run("sweep", PIXSTORE_ORPHAN_GRACE="0")
         images = _count_images(there.data)
         for file in there.data.glob("pixstore.sqlite*"):

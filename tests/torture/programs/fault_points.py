@@ -60,7 +60,7 @@ class _Points:
                 outcome.anomalies += [f"{scenario.name}, {step}: {fault.value}: {words}" for words in wrong]
 
     def stop_at(self, scenario: Scenario, at: int, fault: Fault) -> list[str]:
-        """Stop *scenario* at one step and return what is wrong afterwards."""
+        """Stop *scenario* at one step, and return the faults found afterwards."""
         data = self._fresh(scenario)
         stop = self._killed if fault is Fault.KILL else self._failed
         with seeded(self._seed):
@@ -119,7 +119,7 @@ class _Points:
 
 
 def _recovery(store: ImageStore) -> list[str]:
-    """Return what keeps a store whose disk is well again from working."""
+    """Return the errors of a store after its disk works again."""
     try:
         store.delete(store.save(labelled("afterwards")).id)
     except PixstoreError as error:

@@ -59,7 +59,7 @@ PAGES = ("/", "/albums", "/users", "/upload", "/account", "/albums/<album_dir>",
 
 
 def run(every: int = 1, words: str | None = None, seed: str | None = None) -> Outcome:
-    """Attack a gallery of its own with one in *every* case; *words* is a file with more odd words."""
+    """Attack a new gallery with one case out of *every*; *words* is a file with more odd words."""
     outcome = Outcome()
     with attacked(*([seed] if seed else [])) as target:
         assault(target, outcome, every=every, words=words)

@@ -43,7 +43,7 @@ EVERY_BYTE = [bytes((byte,)) for byte in range(256)]
 
 
 def run(every: int = 1, mutants: int = 5000, seed: str | None = None) -> Outcome:
-    """Attack a gallery of its own with one in *every* of the requests written by hand, and so many *mutants*."""
+    """Attack a new gallery with one out of *every* requests written by hand, and with *mutants* mutated ones."""
     outcome = Outcome()
     with attacked(*([seed] if seed else [])) as target:
         assault(target, outcome, every=every, mutants=mutants)

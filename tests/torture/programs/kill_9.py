@@ -76,7 +76,7 @@ class Writers:
             os.kill(child, number)
 
     def read(self) -> list[Operation]:
-        """Kill what still runs and return what the writers reported."""
+        """Kill the writers that still run, and return the reports of all writers."""
         self.signal(signal.SIGKILL)
         operations: list[Operation] = []
         for child, readable in self.children.items():
@@ -90,7 +90,7 @@ class Writers:
 
 
 class Loop:
-    """A store under writers that are stopped again and again, and what it must hold."""
+    """A store whose writers are killed again and again, and the images that it must hold."""
 
     def __init__(self, directory: Path, writers: int) -> None:
         self._directory, self._writers, self._round = directory, writers, 0
@@ -104,7 +104,7 @@ class Loop:
         store.close()
 
     def write_until(self, seconds: float) -> None:
-        """Let the writers write for so long, kill them, and take down what they did."""
+        """Let the writers write for a while, kill them, and record what they did."""
         writers = self.begin()
         time.sleep(seconds)
         self.end(writers)
@@ -122,7 +122,7 @@ class Loop:
         self.acknowledged += sum(o.end != NEVER for o in self._operations)
 
     def check(self, *, deep: bool) -> list[str]:
-        """Return every image that is not what was acknowledged last, or was being written."""
+        """Return every image that is neither the last acknowledged version nor one that was being written."""
         store = ImageStore.open(settings_of(self._directory), now=later)
         start = time.monotonic()
         with store.connected():

@@ -24,6 +24,7 @@ from tests.images import photo
 from tests.labelled import labelled
 from tests.torture.tools import seeded_gallery
 from tests.torture.tools.outcomes import Outcome, main
+from tests.torture.tools.server_memory import memory_mb, processes_of
 
 MOST_PICTURES = 20
 SAMPLES = 60
@@ -63,7 +64,7 @@ def run(
 
 
 class _Person:
-    """Somebody who uses the gallery in every way, and knows what it has to show."""
+    """A user who does everything that the gallery offers, and knows what it must show."""
 
     def __init__(self, port: int, name: str, photos: Sequence[bytes]) -> None:
         self.done = 0
@@ -192,9 +193,8 @@ class Usage:
 
     def measure(self, server: GalleryServer) -> None:
         """Take one sample."""
-        workers = server.workers()
-        processes = [_parent(workers[0]), *workers]
-        self._memory.append(sum(_pss_kb(process) for process in processes) / 1024)
+        processes = processes_of(server)
+        self._memory.append(memory_mb(server))
         self._descriptors.append(sum(len(os.listdir(f"/proc/{process}/fd")) for process in processes))
 
     def complaints(self, growth: float) -> list[str]:
@@ -220,16 +220,6 @@ class Usage:
 def _first_and_last(samples: Sequence[float]) -> tuple[float, float]:
     fifth = len(samples) // 5
     return statistics.median(samples[:fifth]), statistics.median(samples[-fifth:])
-
-
-def _parent(process: int) -> int:
-    with open(f"/proc/{process}/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("PPid:"))
-
-
-def _pss_kb(process: int) -> int:
-    with open(f"/proc/{process}/smaps_rollup") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 if __name__ == "__main__":

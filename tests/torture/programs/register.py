@@ -151,7 +151,7 @@ class _Board:
         self._memory[slot * SLOT_SIZE : slot * SLOT_SIZE + len(entry)] = entry
 
     def get(self, slot: int) -> Place:
-        """Return what is in *slot*; somebody who is just writing there is waited for."""
+        """Return the place in *slot*. If another process is just writing there, wait for it."""
         while True:
             entry = self._memory[slot * SLOT_SIZE : (slot + 1) * SLOT_SIZE]
             check, length = _CHECK.unpack_from(entry)
@@ -193,7 +193,7 @@ class _Work:
             store.close()
 
     def images(self, store: ImageStore | None) -> ImageAccess:
-        """Return the way of a thread to the images: through *store*, or by HTTP where there is none."""
+        """Return a thread's access to the images: through *store*, or by HTTP if there is no store."""
         if self.gallery is None:
             assert store is not None
             return LibraryAccess(store)
@@ -255,7 +255,7 @@ def saved(images: ImageAccess, board: _Board, slot: int, label: str) -> Operatio
 
 @dataclass(frozen=True)
 class _Gallery:
-    """A running gallery over the same store, and the session cookie of somebody who is logged in."""
+    """A running gallery over the same store, and the session cookie of a logged-in user."""
 
     port: int
     cookie: str

@@ -94,7 +94,7 @@ def _is_shown(owner: GalleryClient, image: Shown) -> bool:
 
 
 def _stop(server: GalleryServer, owner: GalleryClient, crowd: Crowd, outcome: Outcome) -> list[str]:
-    """Stop the server while everybody uploads, start it again and return what was lost."""
+    """Stop the server while all clients upload, start it again, and return the lost pictures."""
     labels = [f"slow {number}" for number in range(SLOW_UPLOADS)]
     slow = [_SlowUpload(owner, label) for label in labels]
     with crowd.at_work(), socket.create_connection(("127.0.0.1", server.port), SECONDS) as idle:
@@ -140,7 +140,7 @@ class _SlowUpload:
         self._socket.sendall(body[: len(body) // 2])
 
     def goes_on(self) -> tuple[int, int]:
-        """Send the rest and then one more request; return the status of each answer, 0 where there is none."""
+        """Send the rest and then one more request; return the status of each answer, or 0 if there was none."""
         with self._socket:
             # The connection stays: the answer was begun, and says so, before the server was told to stop.
             return self._asks(self._rest), self._asks(HEALTH)

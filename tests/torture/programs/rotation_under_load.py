@@ -67,7 +67,7 @@ def _fill(data: Path, images: int) -> list[str]:
 
 
 def _client(data: Path, saved: list[str], number: int, path: Path) -> int:
-    """Fork somebody who reads and updates until told to stop, and writes down what went wrong."""
+    """Fork a process that reads and updates until it is told to stop, and records every error."""
     child = os.fork()
     if child:
         return child

@@ -77,7 +77,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
     @rule(padding=paddings, directory=directories)
     def save(self, padding: int, directory: str | None) -> None:
-        """A new image has an id of its own, and is read as it was saved."""
+        """A new image has a new id, and is read as it was saved."""
         label = self._label()
         record = self.store.save(labelled(label, padding=padding), directory, {"title": label})
         assert record.id not in self.images
@@ -135,7 +135,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
     @rule(number=numbers, data=st.sampled_from((b"", b"not an image", labelled("x")[:-9])))
     def refused(self, number: int, data: bytes) -> None:
-        """What is no image is refused, for a new id and for an old one."""
+        """Bytes that are not an image are refused, for a new id and for an old one."""
         image_id = self._pick(number)
         for refused in (
             lambda: self.store.save(data),
@@ -256,7 +256,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         assert restore(self.config, saved).is_clean
         self._open()
 
-    # --- what is always so
+    # --- invariants
 
     @invariant()
     def holds_the_same(self) -> None:

@@ -92,7 +92,7 @@ class _Injector:
         )
 
     def stop_at(self, scenario: Scenario, call: str, when: int, fault: str) -> list[str]:
-        """Inject *fault* into the *when*-th *call* and return what is wrong afterwards."""
+        """Inject *fault* into the *when*-th *call*, and return the faults found afterwards."""
         status, data = self._trace(
             scenario, ["-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={when}", "-o", "/dev/null"]
         )

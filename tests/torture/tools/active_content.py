@@ -1,4 +1,4 @@
-"""What in a page would run or load something, other than what the gallery's own pages have."""
+"""Finds everything in a page that would run or load something, except what the gallery's own pages have."""
 
 from html.parser import HTMLParser
 

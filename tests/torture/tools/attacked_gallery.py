@@ -72,16 +72,16 @@ class Target:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the server."""
         return self.server.port
 
     @property
     def session(self) -> dict[str, str]:
-        """Return the headers of somebody who is logged in and may send forms."""
+        """Return the headers of a logged-in user with a CSRF token."""
         return {"Cookie": self.owner.cookie_header, "X-CSRFToken": self.csrf}
 
     def headers(self, route: Route) -> dict[str, str]:
-        """Return the headers for *route*: the session, but for routes that would take away what the others need."""
+        """Return the headers for *route*: with the session, unless the route would end what other requests need."""
         return self.session if route.endpoint not in DESTRUCTIVE else {"Cookie": self.owner.cookie_header}
 
     def path(self, route: Route, **arguments: str) -> str:
@@ -129,7 +129,7 @@ def _try(port: int, case: tuple[str, bytes]) -> tuple[str, list[str]]:
 
 
 def faults_of(answer: Answer, sent: bytes) -> list[str]:
-    """Return what is wrong with *answer*."""
+    """Return the faults of *answer*."""
     faults = []
     # A transfer coding that is not implemented is answered with 501 (RFC 9112, section 6.1).
     is_refusal = answer.status == 501 and b"transfer-encoding" in sent.lower()

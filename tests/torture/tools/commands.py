@@ -43,11 +43,11 @@ class Position(NamedTuple):
 
 
 EMPTY = Position(0, 1)
-"""What it shows before there is anything to say."""
+"""The position that a progress bar shows at first."""
 
 
 class Kill(NamedTuple):
-    """When to kill a command: so many seconds after its progress has reached this part, or after it was started."""
+    """When to kill a command: *seconds* after its progress has reached *at*, or after its start."""
 
     at: float | None
     seconds: float = 0
@@ -55,7 +55,7 @@ class Kill(NamedTuple):
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a command, and when it ran."""
+    """The result of a command, and when it ran."""
 
     status: int
     output: str
@@ -66,7 +66,7 @@ class Ended:
 
     @property
     def was_killed(self) -> bool:
-        """Whether it was, rather than faster than that."""
+        """Whether it was killed before it could end by itself."""
         return self.status < 0
 
 
@@ -128,7 +128,7 @@ class Runs(NamedTuple):
 
 
 class Trial:
-    """Commands that are expected to do as documented: what they do otherwise is an anomaly of *outcome*."""
+    """Commands that must behave as documented: any other behaviour is an anomaly of *outcome*."""
 
     def __init__(self, outcome: Outcome, kills: int) -> None:
         self.killed = 0
@@ -174,12 +174,12 @@ class Trial:
         return runs
 
     def expect(self, is_so: bool, otherwise: str) -> None:
-        """Note *otherwise* where it is not so."""
+        """Note *otherwise* as an anomaly if *is_so* is false."""
         if not is_so:
             self._outcome.anomalies.append(otherwise)
 
     def expect_output(self, ended: Ended, pattern: str) -> list[int]:
-        """Note an output that does not have this form, and return its numbers, 0 where there are none."""
+        """Return the numbers in the output. If it does not match *pattern*, note that, and return zeros."""
         matched = re.fullmatch(pattern + "\n", ended.output)
         self.expect(matched is not None, f"not {pattern!r}: {ended.output[:500]!r}")
         return [0] * re.compile(pattern).groups if matched is None else [int(n) for n in matched.groups()]
@@ -202,7 +202,7 @@ class Trial:
 def _watched(
     descriptor: int, process: "subprocess.Popen[bytes]", kill: Kill | None
 ) -> tuple[str, list[Position]]:
-    """Read all that *process* shows, and kill it in time; return what it showed, and how its progress began and ended."""
+    """Read the terminal of *process*, and kill it in time; return its output and the positions of its progress."""
     shown, positions = b"", []
     if kill is not None and kill.at is None:
         _kill(process, kill.seconds)

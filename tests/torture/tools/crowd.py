@@ -31,7 +31,7 @@ PADDINGS = (0, 0, 5_000, 200_000)
 
 @dataclass
 class Account:
-    """Who several clients are, and the pictures that all of them replace."""
+    """The accounts of several clients, and the pictures that all of them replace."""
 
     name: str
     shared: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ class RecordedClient:
         return self
 
     def go_on_until(self, done: threading.Event) -> None:
-        """Do one thing after another; stop for good where the server lets nobody in any more."""
+        """Do one operation after another. Stop if the server accepts no connection any more."""
         while not done.is_set():
             verb = self._chance.choice(self._verbs)
             try:
@@ -85,7 +85,7 @@ class RecordedClient:
                 self.errors.append(f"{self._name} {verb.__name__}: {type(error).__name__}: {error}")
         self.gallery.leaves()
 
-    # --- what it does
+    # --- operations
 
     def upload(self) -> str:
         """Add a picture."""
@@ -101,7 +101,7 @@ class RecordedClient:
         return card.picture_id
 
     def replace(self) -> None:
-        """Replace a picture of its own."""
+        """Replace one of its own pictures."""
         if self._own:
             self._replace(self._chance.choice(self._own))
 
@@ -110,7 +110,7 @@ class RecordedClient:
         self._replace(self._chance.choice(self.account.shared))
 
     def delete(self) -> None:
-        """Delete the oldest picture of its own, if there are many."""
+        """Delete the oldest of its own pictures, if it has many."""
         if len(self._own) < OWN_PICTURES:
             return
         picture_id, start = self._own.pop(0), time.monotonic()
@@ -120,7 +120,7 @@ class RecordedClient:
         self._note("delete", picture_id, None, 0, start)
 
     def look(self) -> None:
-        """Look at a picture of its own."""
+        """Look at one of its own pictures."""
         if self._own:
             self.look_at(self._chance.choice(self._own))
 
@@ -163,7 +163,7 @@ class RecordedClient:
 
     @contextmanager
     def _unsure(self, kind: Any, picture_id: str, label: str | None, start: float) -> Iterator[None]:
-        """Note an operation of which nobody knows whether it took place."""
+        """Note an operation whose outcome is unknown."""
         try:
             yield
         except NoAnswer:
@@ -187,7 +187,7 @@ class RecordedClient:
 
 
 class Crowd:
-    """Several clients at once, on accounts made for them, and the judgement of what they saw."""
+    """Several clients at once, on accounts made for them, and the check of what they saw."""
 
     def __init__(self, owner: GalleryClient, count: int) -> None:
         self.accounts = [Account(f"account-{number}") for number in range(-(-count // SESSIONS))]
@@ -200,13 +200,13 @@ class Crowd:
         for number, client in enumerate(self.clients):
             client.logs_in()
             if number % SESSIONS == 0:
-                # Uploaded by one of them, and not counted among its own, so that nobody deletes them.
+                # One client uploads them, but does not count them as its own, so no client deletes them.
                 client.account.shared = [client.upload() for _ in range(SHARED_PICTURES)]
                 client._own.clear()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Let the clients do what they do, meanwhile."""
+        """Let the clients work while the block runs."""
         done = threading.Event()
         threads = [threading.Thread(target=client.go_on_until, args=(done,)) for client in self.clients]
         for thread in threads:
@@ -263,7 +263,7 @@ class Crowd:
 
 
 def _complaints(witness: RecordedClient, card: Card) -> list[str]:
-    """Look at a picture and its thumbnail; return what is wrong with them themselves."""
+    """Look at a picture and its thumbnail; return their faults."""
     try:
         witness.look_at(card.picture_id)
         return [] if witness.gallery.sees(card.thumbnail) else [f"{card.picture_id} has no thumbnail"]

@@ -67,7 +67,7 @@ def _check_image(operations: list[Operation]) -> list[str]:
 
 
 def _tokens(writes: Iterable[Operation], reads: Iterable[Operation]) -> dict[str | None, int]:
-    """Return the token that each version got, where somebody learned it; what was not acknowledged happened if it was read."""
+    """Return the known token of each version. A write that was not acknowledged counts if it was read."""
     tokens = {write.label: write.token or 0 for write in writes if _is_known(write)}
     unknown = {write.label for write in writes if not _is_known(write)}
     for read in reads:

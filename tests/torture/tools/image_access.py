@@ -32,21 +32,21 @@ class Absent(Exception):
 
 
 class Gone(Absent):
-    """There is no such image any more; what was asked for may have been done before it went."""
+    """The image is deleted. The requested change may have been made before the deletion."""
 
 
 class Look(NamedTuple):
-    """What reading gave."""
+    """The result of a read."""
 
     token: int | None
     image: bytes
 
 
 class ImageAccess(Protocol):
-    """What both ways can do."""
+    """The operations of both kinds of access."""
 
     def save(self, image: bytes) -> tuple[Place, int | None]:
-        """Save a new image; return where it is, and its token."""
+        """Save a new image; return its place and its token."""
 
     def update(self, place: Place, image: bytes) -> int | None:
         """Replace an image and return the new token."""
@@ -55,10 +55,10 @@ class ImageAccess(Protocol):
         """Delete an image."""
 
     def read(self, kind: str, place: Place) -> Look:
-        """Read an image in the way that *kind* names; ``cached`` uses what is known from before."""
+        """Read an image in the way that *kind* names; ``cached`` uses the record of an earlier read."""
 
     def close(self) -> None:
-        """Let go of the store or the connection."""
+        """Close the store or the connection."""
 
 
 class LibraryAccess:
@@ -69,7 +69,7 @@ class LibraryAccess:
         self._held: dict[str, ImageRecord] = {}
 
     def save(self, image: bytes) -> tuple[Place, int | None]:
-        """Save an image that is nobody's picture."""
+        """Save an image that belongs to no picture of the gallery."""
         record = self.store.save(image)
         return Place(record.id), record.token
 
@@ -200,7 +200,7 @@ def _absence() -> Iterator[None]:
 
 
 def opened(payload: bytes, record: ImageRecord) -> Look:
-    """Return what an answer of the endpoint shows to somebody who has *record*."""
+    """Decode an answer of the endpoint, for a client that has *record*."""
     answer = wire.decode(payload)
     if isinstance(answer, wire.Success):
         assert record.meta is not None

@@ -1,4 +1,4 @@
-"""A program that uses the library beside a gallery: it saves, updates, deletes and reads, and takes down what it did."""
+"""A program that uses the library beside a gallery: it saves, updates, deletes and reads, and records it."""
 
 import random
 import threading
@@ -86,7 +86,7 @@ class LibraryUser:
 
 
 def looks(store: ImageStore, image_ids: Iterable[str]) -> list[Operation]:
-    """Read every image, and return that as a history; errors are labels that nobody wrote."""
+    """Read every image, and return the reads as a history; an error becomes a label that was never written."""
     images = LibraryAccess(store)
     found = []
     for image_id in image_ids:

@@ -1,4 +1,4 @@
-"""Odd words for hosts, header fields, paths and forms: what is sent by somebody who looks for a weakness."""
+"""Odd words for hosts, header fields, paths and forms, as an attacker would send them."""
 
 import json
 from pathlib import Path

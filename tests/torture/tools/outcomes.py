@@ -1,4 +1,4 @@
-"""What a program found, and how it is run: in a process of its own, so that it may fork and be stopped."""
+"""The result of a program, and how it is run: in a separate process, so that it may fork and be stopped."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ class ProgramFailed(Exception):
 
 
 def run_program(name: str, *, timeout: float = 600, **arguments: Any) -> Outcome:
-    """Run the program *name* of tests/torture/programs in a process of its own and return what it found."""
+    """Run the program *name* of tests/torture/programs in a separate process, and return its result."""
     command = [sys.executable, "-m", f"tests.torture.programs.{name}", json.dumps(arguments)]
     program = subprocess.Popen(
         command,

@@ -1,4 +1,4 @@
-"""Damage of every kind that `check` names, done to images that nobody uses, and blobs that `sweep` has to tell apart."""
+"""Damage of every kind that `check` names, to images that nothing else uses; and orphans for `sweep`."""
 
 import json
 import os

@@ -201,7 +201,7 @@ def _restore_here(store: ImageStore, template: Template) -> None:
 
 
 def _go_on_with_restore(directory: Path, template: Template) -> list[str]:
-    """Restore again what was interrupted; where it was complete, that is refused."""
+    """Run the interrupted restore again. If it was complete, the second run is refused."""
     with suppress(BackupRefused):
         restore(_restored(directory), _backup_of(directory))
     return _wrong_in_restored(directory, Expected(template.labels()))

@@ -23,15 +23,13 @@ import pixstore.proofs
 import pixstore.unit_of_work
 from pixstore.blobs.local import LocalBlobs
 from pixstore.errors import StorageError
-from pixstore.models import CurrentVersion, DeadBlob, Image, ImageRow, StoreModels
+from pixstore.maintenance import backup as backups
+from pixstore.maintenance import restore as restoring
+from pixstore.maintenance import rotation
+from pixstore.models import CurrentVersion, ImageRow, StoreModels
 from pixstore.reaper import Reaper
+from pixstore.store_keyring import StoreKeyring
 from pixstore.unit_of_work import UnitOfWork
-
-
-def _change_nothing(model: type[peewee.Model], *_: object) -> Any:
-    """Return a query in the place of one that would change rows of *model*."""
-    key = model._meta.primary_key
-    return model.update({key: key}).where(key == "")
 
 
 @contextmanager
@@ -51,10 +49,7 @@ def in_place_overwrite() -> Iterator[None]:
         return names[0] if names else usual_new_id()
 
     def overwrite(blobs: LocalBlobs, blob_id: str, parts: Any) -> None:
-        path = blobs._path(blob_id)
-        with suppress(FileExistsError):
-            path.parent.mkdir()
-        with open(path, "wb", buffering=0) as file:
+        with open(blobs._path(blob_id), "wb", buffering=0) as file:
             file.writelines(parts)
             os.fsync(file.fileno())
 
@@ -62,7 +57,7 @@ def in_place_overwrite() -> Iterator[None]:
         mock.patch.object(pixstore.unit_of_work, "_seal", seal),
         mock.patch.object(pixstore.ids, "new_blob_id", new_blob_id),
         mock.patch.object(LocalBlobs, "put", overwrite),
-        mock.patch.object(DeadBlob, "insert_many", classmethod(_change_nothing)),
+        mock.patch.object(StoreModels, "note_dead", return_value=None),
         mock.patch.object(UnitOfWork, "_abandon", return_value=None),
     ):
         yield
@@ -70,7 +65,7 @@ def in_place_overwrite() -> Iterator[None]:
 
 @contextmanager
 def delete_on_error() -> Iterator[None]:
-    """An error of the database during an update removes what the image has: the new blob and the old one."""
+    """An error of the database during an update removes both blobs of the image, the new and the old one."""
     usual = UnitOfWork._commit
 
     def commit(work: UnitOfWork) -> None:
@@ -166,8 +161,12 @@ def altered_read() -> Iterator[None]:
             seen[image_id] = row
         return found
 
+    def read_image(models: StoreModels, image_id: str) -> Any:
+        return read_images(models, [image_id]).get(image_id)
+
     # The old version has to be there still.
     with (
+        mock.patch.object(StoreModels, "read_image", read_image),
         mock.patch.object(StoreModels, "read_images", read_images),
         mock.patch.object(Reaper, "reap", return_value=0),
     ):
@@ -184,7 +183,7 @@ def no_associated_data() -> Iterator[None]:
 @contextmanager
 def delete_keeps_row() -> Iterator[None]:
     """A delete notes the blob as dead, and forgets to remove the row."""
-    with mock.patch.object(Image, "delete", classmethod(_change_nothing)):
+    with mock.patch.object(StoreModels, "remove_image", return_value=None):
         yield
 
 
@@ -235,6 +234,139 @@ def retire_keys_early() -> Iterator[None]:
 
 
 @contextmanager
+def keyring_before_key_file() -> Iterator[None]:
+    """A rotation of the master key wraps the keyring by the new key before that key lies in its file."""
+    with mock.patch.object(rotation, "write_key_file", return_value=None):
+        yield
+
+
+@contextmanager
+def lost_keys_stay_lost() -> Iterator[None]:
+    """Keys that are in copies of the keyring alone, because the database was put back, are not looked for."""
+    with mock.patch.object(StoreKeyring, "_take_back_lost_keys", return_value=None):
+        yield
+
+
+@contextmanager
+def generations_trusted() -> Iterator[None]:
+    """A program takes a keyring of the generation that it knows for the one that it knows."""
+    usual = StoreKeyring._refresh
+
+    def refresh(keyring: StoreKeyring) -> None:
+        row = keyring._read_row()
+        if row is None or row.generation != keyring._keyring.generation:
+            usual(keyring)
+
+    with mock.patch.object(StoreKeyring, "_refresh", refresh):
+        yield
+
+
+@contextmanager
+def shared_hold() -> Iterator[None]:
+    """All backups hold dead blobs under one name: the first that ends lets go of them."""
+    usual = backups._held
+
+    @contextmanager
+    def held(parts: Any) -> Iterator[None]:
+        holding = usual(parts)
+        with mock.patch("secrets.token_hex", return_value="of all"):
+            holding.__enter__()
+        try:
+            yield
+        finally:
+            holding.__exit__(None, None, None)
+
+    with mock.patch.object(backups, "_held", held):
+        yield
+
+
+@contextmanager
+def holds_ignored() -> Iterator[None]:
+    """Dead blobs are removed, whoever holds them."""
+    with mock.patch.object(Reaper, "_is_held", return_value=False):
+        yield
+
+
+@contextmanager
+def incomplete_backups() -> Iterator[None]:
+    """A backup that could not copy every blob takes the place of the one before."""
+    usual = backups._Backup._commit
+
+    def commit(backup: Any, snapshot: Any, blob_ids: list[str], _lost: list[str]) -> Any:
+        return usual(backup, snapshot, blob_ids, [])
+
+    with (
+        holds_ignored(),
+        mock.patch.object(backups._Backup, "_lost_by_the_store", lambda _backup, missing: missing),
+        mock.patch.object(backups._Backup, "_commit", commit),
+    ):
+        yield
+
+
+@contextmanager
+def unchecked_backups() -> Iterator[None]:
+    """A restore does not look at the seal of a backup."""
+    with mock.patch.object(restoring, "check_seal", return_value=None):
+        yield
+
+
+@contextmanager
+def logins_in_backups() -> Iterator[None]:
+    """Logins, attempts and set-up links are backed up and restored like everything else."""
+    usual_make, usual_put = backups._Backup.__init__, restoring._put_database
+
+    def make(backup: Any, parts: Any, directory: Any, target: Any, _without: Any) -> None:
+        usual_make(backup, parts, directory, target, ())
+
+    def put(config: Any, snapshot: Any, _without: Any) -> None:
+        usual_put(config, snapshot, ())
+
+    with (
+        mock.patch.object(backups._Backup, "__init__", make),
+        mock.patch.object(restoring, "_put_database", put),
+    ):
+        yield
+
+
+@contextmanager
+def no_own_directories() -> Iterator[None]:
+    """A backup does not look whether its directory is one of the store itself."""
+    with (
+        mock.patch.object(backups, "_refuse_own_directories", return_value=None),
+        mock.patch.object(backups, "_refuse_others", return_value=None),
+        mock.patch.object(backups, "_refuse_own_blobs", return_value=None),
+    ):
+        yield
+
+
+@contextmanager
+def no_notes_on_deletions() -> Iterator[None]:
+    """That an image was deleted is not noted beside the blobs."""
+    with mock.patch.object(LocalBlobs, "bury", return_value=None):
+        yield
+
+
+@contextmanager
+def notes_not_read() -> Iterator[None]:
+    """A rebuild does not look at the notes on deleted images."""
+    with mock.patch.object(LocalBlobs, "buried", return_value=[]):
+        yield
+
+
+@contextmanager
+def reaper_gives_up() -> Iterator[None]:
+    """Dead blobs that somebody holds are not tried again."""
+    usual = Reaper._drain_or_log
+
+    def drain(reaper: Reaper) -> bool:
+        usual(reaper)
+        return False
+
+    with mock.patch.object(Reaper, "_drain_or_log", drain):
+        yield
+
+
+@contextmanager
 def impatient_sweep() -> Iterator[None]:
     """Every blob is taken for one of long ago, also that of an upload which is not over."""
     usual = LocalBlobs.blobs
@@ -275,6 +407,18 @@ SEEDS: dict[str, Callable[[], AbstractContextManager[None]]] = {
         token_stands_still,
         short_proofs,
         retire_keys_early,
+        keyring_before_key_file,
+        lost_keys_stay_lost,
+        generations_trusted,
+        shared_hold,
+        holds_ignored,
+        incomplete_backups,
+        unchecked_backups,
+        logins_in_backups,
+        no_own_directories,
+        no_notes_on_deletions,
+        notes_not_read,
+        reaper_gives_up,
         impatient_sweep,
         trusting_decoder,
     )

@@ -5,11 +5,12 @@ gunicorn reads this module as its configuration (`start` says so); the faults ar
 ``seeds`` concern the store, those of this module what only a running server can do wrong.
 """
 
+import io
 import json
 import os
 import runpy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,9 +22,11 @@ import app as application
 from pixstore import endpoint
 from pixstore.answers import Question
 from pixstore.formats import InspectedImage
-from pixstore.gallery import pictures, thumbnails
+from pixstore.gallery import devices, pictures, sessions, throttle, thumbnails
+from pixstore.gallery.intake import Intake
 from pixstore.gallery.photo_facts import PhotoFacts
 from pixstore.gallery.serving import Worker
+from pixstore.gallery.spool import Spool
 from pixstore.gallery.web.request import GalleryRequest
 from pixstore.keyring import PROOF_LABEL, Keyring
 from pixstore.maintenance.check import check
@@ -52,14 +55,14 @@ def aftermath(server: GalleryServer) -> list[str]:
 
 
 def tracebacks(server: GalleryServer) -> list[str]:
-    """Return the tracebacks in the output of *server*, in full: nobody else will see them."""
+    """Return the tracebacks in the output of *server*, in full, because they are shown nowhere else."""
     _, *found = server.output.read_text().split("Traceback ")
     return [f"a traceback: {rest[:2000]}" for rest in found]
 
 
 @contextmanager
 def per_process_secret() -> Iterator[None]:
-    """Each worker makes proofs with a key of its own, as the npm original does with each start."""
+    """Each worker makes proofs with its own key; the npm original uses a new key at each start."""
     usual = Keyring.secret
 
     def secret(keyring: Keyring, label: str) -> bytes:
@@ -103,12 +106,12 @@ def _leaking(what: Callable[[], object]) -> Iterator[None]:
 
 
 def unreadable_bodies() -> AbstractContextManager[object]:
-    """What the server raises while a body is read comes through."""
+    """Errors that the server raises while a body is read are not translated."""
     return mock.patch.object(GalleryRequest, "_load_form_data", HtmxAwareRequest._load_form_data)
 
 
 def trusting_json() -> AbstractContextManager[object]:
-    """A batch is taken for what it should be."""
+    """The JSON of a batch is used without checks."""
 
     def questions(body: bytes) -> list[Question]:
         images = json.loads(body)["images"]
@@ -125,7 +128,7 @@ def raw_pages() -> AbstractContextManager[object]:
 def raw_decoders() -> AbstractContextManager[object]:
     """What a decoder raises comes through, and nothing is worked out before it begins."""
 
-    def inspect(data: bytes, _limits: object) -> InspectedImage:
+    def inspect(data: bytes, _limits: object, **_: object) -> InspectedImage:
         return InspectedImage(data, "png" if data[1:4] == b"PNG" else "jpg", 1, 1)
 
     def decode(image: InspectedImage, *, max_pixels: int, box: int) -> thumbnails.DecodedPicture:
@@ -139,7 +142,39 @@ def raw_decoders() -> AbstractContextManager[object]:
     return patches
 
 
+@contextmanager
+def forms_in_memory() -> Iterator[None]:
+    """Every form is taken in at once, and its files are kept in memory."""
+
+    class InMemory(io.BytesIO):
+        @property
+        def size(self) -> int:
+            return len(self.getbuffer())
+
+    with (
+        mock.patch.object(Spool, "new_file", side_effect=lambda _: InMemory()),
+        mock.patch.object(Intake, "place_for", side_effect=lambda _: nullcontext()),
+    ):
+        yield
+
+
+def hasty_logins() -> AbstractContextManager[object]:
+    """A login begins without another look at the account, whatever has happened since its password was checked."""
+    return mock.patch.object(sessions, "lock_unchanged", return_value=None)
+
+
+def typed_spelling() -> AbstractContextManager[object]:
+    """Attempts count by the name as it was typed."""
+    return mock.patch.object(throttle, "normal_name", lambda text: text)
+
+
+def unknown_browsers() -> AbstractContextManager[object]:
+    """No browser is recognized as one that was let in before."""
+    return mock.patch.object(devices, "recognize", return_value=None)
+
+
 OF_A_SERVER = (
+    forms_in_memory,
     per_process_secret,
     hasty_close,
     leaking_memory,
@@ -148,6 +183,9 @@ OF_A_SERVER = (
     trusting_json,
     raw_pages,
     raw_decoders,
+    hasty_logins,
+    typed_spelling,
+    unknown_browsers,
 )
 SEEDS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     **seeded_faults.SEEDS,

@@ -251,7 +251,7 @@ class Steps:
         return path if f"{path}/".startswith(self._root) else None
 
     def _short(self, path: str) -> str:
-        """Return *path* without what is random in it."""
+        """Return *path* without its random parts."""
         parts = path.removeprefix(self._root).split("/")
         return "/".join(part if len(part) < 26 and not _is_shard(part) else "*" for part in parts)
 

@@ -33,11 +33,11 @@ def later() -> int:
 
 @dataclass
 class Expected:
-    """What a store must hold: for each image id the labels that are allowed, ``None`` where it may be missing."""
+    """The images a store must hold: for each id the allowed labels, with ``None`` if it may be missing."""
 
     images: dict[str, Collection[str | None]] = field(default_factory=dict)
     new: Collection[str] = ()
-    """Labels of images saved under ids nobody was told: they may be there or not."""
+    """Labels of images whose ids were never reported. They may exist or not."""
     at_most: int = 0
     """How many such images there may be."""
 
@@ -60,7 +60,7 @@ def anomalies(directory: Path, expected: Expected, **settings: Any) -> list[str]
 
 
 def wrong_images(store: ImageStore, expected: Expected) -> list[str]:
-    """Return what is wrong with the images of *store*."""
+    """Return the faults of the images in *store*."""
     found = [
         f"{image_id} is {shown!r}, expected {sorted(map(str, allowed))}"
         for image_id, allowed in expected.images.items()
