@@ -8,6 +8,7 @@ Make many rows in a moment, for the bench: one program for each kind, started as
 Prints {"ids"} of some of the images, chosen at random. The sealed files are missing: a look-up, a page and a start read none.
 """
 
+import itertools
 import json
 import random
 import secrets
@@ -107,7 +108,7 @@ def _insert(store: ImageStore, table: str, rows: Iterator[Mapping[str, Any]]) ->
     """Insert plain values, past the models: they would take minutes."""
     with store.connected():
         connection = store.database.connection()
-        while portion := [row for row, _ in zip(rows, range(_PORTION), strict=False)]:
+        while portion := list(itertools.islice(rows, _PORTION)):
             names = list(portion[0])
             places = ", ".join("?" * len(names))
             with store.database.atomic():

@@ -1,11 +1,10 @@
 """
 Time two pages of the gallery that `fill.py` has made, in a process of its own; see `gallery_page.py`.
 
-    python gallery_side.py '{"directory", "page"}'     prints [[ms, statements] of page 1, the same of page *page*]
+    python gallery_side.py '{"directory", "page"}'     prints [ms of page 1, ms of page *page*]
 """
 
 import json
-import sqlite3
 import statistics
 import sys
 import time
@@ -33,7 +32,7 @@ def main() -> None:
         raise SystemExit(f"bench: the login was answered with {entered.status_code}")
     with gallery.store.connected():
         cursor = _cursor_of(gallery, given["page"])
-    print(json.dumps([_cost(gallery, browser, "/"), _cost(gallery, browser, f"/?before={cursor}")]))
+    print(json.dumps([_cost(browser, "/"), _cost(browser, f"/?before={cursor}")]))
     gallery.store.close()
 
 
@@ -47,7 +46,7 @@ def _cursor_of(gallery: Gallery, page: int) -> str:
     return str(scope.place_of(last_before))
 
 
-def _cost(gallery: Gallery, browser: FlaskClient, path: str) -> tuple[float, int]:
+def _cost(browser: FlaskClient, path: str) -> float:
     times = []
     for _ in range(TIMES):
         start = time.perf_counter()
@@ -56,18 +55,7 @@ def _cost(gallery: Gallery, browser: FlaskClient, path: str) -> tuple[float, int
         times.append((time.perf_counter() - start) * 1000)
         if answer.status_code != 200 or page.count(b"<pixstore-image") < pictures.PAGE_SIZE:
             raise SystemExit(f"bench: {path} is not a page of pictures: {answer.status_code}")
-    return statistics.median(times), _statements(gallery, browser, path)
-
-
-def _statements(gallery: Gallery, browser: FlaskClient, path: str) -> int:
-    """Return how many statements SQLite runs for a page. The pool lends this thread's connection again."""
-    statements: list[str] = []
-    with gallery.store.connected():
-        connection: sqlite3.Connection = gallery.store.database.connection()
-    connection.set_trace_callback(statements.append)
-    browser.get(path)
-    connection.set_trace_callback(None)
-    return len(statements)
+    return statistics.median(times)
 
 
 if __name__ == "__main__":
