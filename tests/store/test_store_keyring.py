@@ -1,61 +1,18 @@
-"""The keyring in the database and its copies beside the blobs: no key is lost to another host, a copy, or an old state put back."""
+"""The keyring in the database and its copies beside the blobs: several hosts, keys in use, copies, texts of programs."""
 
 import json
-import sqlite3
 import threading
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
-from pixstore.config import Config
 from pixstore.errors import KeyringError, StorageError
 from pixstore.keyring import Keyring, store_key_ids
 from pixstore.maintenance import rotation
-from pixstore.maintenance.rebuild import rebuild
 from pixstore.store import ImageStore
 from pixstore.store_keyring import REFRESH_INTERVAL
 from tests import images
-from tests.releases import ARCHIVES, unpack
-
-
-@pytest.fixture(name="other_config")
-def _other_config(config, tmp_path):
-    """Return the settings of another host: its own data directory over the same database, blobs and master key."""
-    return replace(
-        config,
-        data_dir=tmp_path / "other",
-        database_path=config.sqlite_path,
-        image_root_dir=config.blobs_path,
-        master_key_file=config.data_dir / "master.key",
-    )
-
-
-@pytest.fixture(name="other")
-def _other(store, other_config, now):
-    """Return the store as another host has it open."""
-    other = ImageStore.open(other_config, now=now)
-    yield other
-    other.close()
-
-
-def _row(store):
-    with store.connected():
-        return store.parts.models.keyring.get()
-
-
-def _keys(store):
-    return store.parts.keyring.latest().store_keys.keys()
-
-
-def _copies(config):
-    return {path.name: path.read_bytes() for path in (config.blobs_path / "keyring").iterdir()}
-
-
-def _lose_database(config):
-    for path in config.sqlite_path.parent.glob(f"{config.sqlite_path.name}*"):
-        path.unlink()
-
+from tests.store.keyrings import copies_of, keys_of, row_of
 
 # --- several hosts
 
@@ -112,8 +69,8 @@ def test_two_changes_at_once_both_happen(store, other):
         thread.join()
 
     store.parts.keyring.refresh()
-    assert len(_keys(store)) == 3
-    assert _row(store).generation == 3
+    assert len(keys_of(store)) == 3
+    assert row_of(store).generation == 3
 
 
 def test_many_first_starts_make_one_keyring(config, now):
@@ -130,8 +87,8 @@ def test_many_first_starts_make_one_keyring(config, now):
     for thread in threads:
         thread.join()
 
-    assert len({frozenset(_keys(store)) for store in stores}) == 1
-    assert len(_copies(config)) == 1
+    assert len({frozenset(keys_of(store)) for store in stores}) == 1
+    assert len(copies_of(config)) == 1
     for store in stores:
         store.close()
 
@@ -171,13 +128,13 @@ def test_a_key_in_use_cannot_be_dropped(store):
     store.save(images.png())
     old = store.parts.keyring.latest().active
     rotation.rotate_store_key(store)
-    before = _copies(store.config)
+    before = copies_of(store.config)
 
     with pytest.raises(KeyringError, match="still in use"):
         store.parts.keyring.change(lambda keyring: keyring.without_store_keys([old]))
 
-    assert old in _keys(store)
-    assert _copies(store.config) == before
+    assert old in keys_of(store)
+    assert copies_of(store.config) == before
 
 
 def test_a_dropped_key_is_gone_from_every_copy(store, config, now):
@@ -188,16 +145,16 @@ def test_a_dropped_key_is_gone_from_every_copy(store, config, now):
     assert rotation.re_encrypt(store).dropped_keys == [old]
     store.close()
 
-    assert [old in store_key_ids(document) for document in _copies(config).values()] == [False]
+    assert [old in store_key_ids(document) for document in copies_of(config).values()] == [False]
     with closing(ImageStore.open(config, now=now)) as again:
-        assert old not in _keys(again)
+        assert old not in keys_of(again)
 
 
 def test_an_image_sealed_under_a_key_that_has_gone_is_an_error_with_a_name(store, other):
     """A save whose key another host has dropped meanwhile says so, leaves nothing behind, and works when tried again."""
     other.parts.keyring.latest()
     rotation.rotate_store_key(store)
-    old = next(iter(_keys(store) - {store.parts.keyring.latest().active}))
+    old = next(iter(keys_of(store) - {store.parts.keyring.latest().active}))
     store.parts.keyring.change(lambda keyring: keyring.without_store_keys([old]))
 
     with pytest.raises(StorageError, match="try again"):
@@ -205,164 +162,6 @@ def test_an_image_sealed_under_a_key_that_has_gone_is_an_error_with_a_name(store
 
     assert list(store.parts.blobs.blobs()) == []
     assert store.load(other.save(images.png()).id) == images.png()
-
-
-# --- the database lost, or put back
-
-
-def test_an_old_database_put_back_loses_no_key(config, now):
-    """Keys that were made after the copy of a database come back from beside the images, and stay until a rebuild."""
-    store = ImageStore.open(config, now=now)
-    first = store.save(images.png(seed=1)).id
-    store.close()
-    old = config.sqlite_path.read_bytes()
-    store = ImageStore.open(config, now=now)
-    rotation.rotate_store_key(store)
-    second = store.save(images.png(seed=2)).id
-    keys = set(_keys(store))
-    store.close()
-    _lose_database(config)
-    config.sqlite_path.write_bytes(old)
-
-    with closing(ImageStore.open(config, now=now)) as again:
-        assert set(_keys(again)) == keys
-        now.forward(2 * rotation.RETIREMENT)
-        assert rotation.re_encrypt(again).dropped_keys == []
-        assert [image.image_id for image in rebuild(again, merge=True).images if image.image_id == second]
-        assert (again.load(first), again.load(second)) == (images.png(seed=1), images.png(seed=2))
-        assert again.parts.keyring.latest().held == frozenset()
-
-
-def test_a_newer_database_put_back_after_an_older_one_loses_no_image(config, now):
-    """What was saved under a key that the newer database has dropped can still be rebuilt: the key comes back from its copy."""
-    ImageStore.open(config, now=now).close()
-    older = config.sqlite_path.read_bytes()
-    with closing(ImageStore.open(config, now=now)) as store:
-        rotation.rotate_store_key(store)
-        now.forward(rotation.RETIREMENT)
-        assert len(rotation.re_encrypt(store).dropped_keys) == 1
-    newer = config.sqlite_path.read_bytes()
-    _lose_database(config)
-    config.sqlite_path.write_bytes(older)
-    with closing(ImageStore.open(config, now=now)) as store:
-        image_id = store.save(images.png()).id
-    _lose_database(config)
-    config.sqlite_path.write_bytes(newer)
-
-    with closing(ImageStore.open(config, now=now)) as store:
-        rotation.rotate_store_key(store)
-        rebuild(store, merge=True)
-
-        assert store.load(image_id) == images.png()
-
-
-def test_a_database_put_back_under_a_running_program(store, now):
-    """A program that knew newer keys than the database has brings them back from their copies."""
-    rotation.rotate_store_key(store)
-    keys = set(_keys(store))
-    first = store.parts.keyring.latest()
-    rotation.rotate_store_key(store)
-    with store.connected(), store.database.atomic():
-        document = first.to_json(store.parts.keyring._master_key)
-        store.parts.models.keyring.update(generation=first.generation, document=document).execute()
-
-    now.forward(REFRESH_INTERVAL)
-    store.save(images.png())
-
-    assert keys < set(_keys(store))
-
-
-def test_a_database_put_back_that_has_come_as_far_again(store, other, config, tmp_path, now):
-    """A program reads and keeps the keys of another history, also where that has as many generations as its own."""
-    with (
-        closing(sqlite3.connect(config.sqlite_path)) as live,
-        closing(sqlite3.connect(tmp_path / "old")) as old,
-    ):
-        live.backup(old)
-        rotation.rotate_store_key(store)
-        keys = set(_keys(store))
-        old.backup(live)
-    rotation.rotate_store_key(other)
-    image_id = other.save(images.png()).id
-    assert _row(store).generation == store.parts.keyring.latest().generation
-
-    assert store.load(image_id) == images.png()
-    rotation.rotate_store_key(store)
-
-    assert keys | set(_keys(other)) < set(_keys(store))
-    now.forward(REFRESH_INTERVAL)
-    assert other.load(image_id) == images.png()
-
-
-def test_a_database_put_back_that_has_come_further(store, other, config, tmp_path, now):
-    """A program that knew a key which the row neither has nor dropped brings it back, whatever the generation."""
-    with (
-        closing(sqlite3.connect(config.sqlite_path)) as live,
-        closing(sqlite3.connect(tmp_path / "old")) as old,
-    ):
-        live.backup(old)
-        rotation.rotate_store_key(store)
-        keys = set(_keys(store))
-        old.backup(live)
-    for _ in range(3):
-        rotation.rotate_store_key(other)
-
-    now.forward(REFRESH_INTERVAL)
-
-    assert keys < set(_keys(store))
-
-
-def test_a_lost_database_finds_its_keyring_beside_the_images(config, now, caplog):
-    """Every key is there again, and none is dropped before a rebuild has looked at every blob."""
-    store = ImageStore.open(config, now=now)
-    kept = [store.save(images.png(seed=seed)).id for seed in range(2)]
-    rotation.rotate_store_key(store)
-    kept.append(store.save(images.png(seed=2)).id)
-    keys = set(_keys(store))
-    store.close()
-    _lose_database(config)
-
-    with closing(ImageStore.open(config, now=now)) as again:
-        assert "made again from its copies" in caplog.text
-        assert set(_keys(again)) == again.parts.keyring.latest().held == keys
-        now.forward(2 * rotation.RETIREMENT)
-        assert rotation.re_encrypt(again).dropped_keys == []
-        rebuild(again)
-        assert [again.load(image_id) for image_id in kept] == [images.png(seed=seed) for seed in range(3)]
-
-
-def test_keys_are_held_while_a_blob_cannot_be_read(config, now, monkeypatch):
-    """A rebuild that could not read every blob does not let a key go that one of them may need."""
-    store = ImageStore.open(config, now=now)
-    store.save(images.png())
-    store.close()
-    _lose_database(config)
-    with closing(ImageStore.open(config, now=now)) as again:
-        usual = again.parts.blobs.open
-
-        def failing(blob_id):
-            monkeypatch.setattr(again.parts.blobs, "open", usual)
-            raise StorageError("the image could not be read: Input/output error", name=blob_id)
-
-        monkeypatch.setattr(again.parts.blobs, "open", failing)
-        rebuild(again)
-        assert again.parts.keyring.latest().held
-
-        rebuild(again, merge=True)
-        assert not again.parts.keyring.latest().held
-
-
-def test_without_any_copy_a_store_with_images_does_not_start(config, now):
-    """A new keyring would leave every image unreadable, so none is made."""
-    store = ImageStore.open(config, now=now)
-    store.save(images.png())
-    store.close()
-    _lose_database(config)
-    for path in (config.blobs_path / "keyring").iterdir():
-        path.unlink()
-
-    with pytest.raises(KeyringError, match="restore one of them from a backup"):
-        ImageStore.open(config, now=now)
 
 
 # --- what somebody else writes
@@ -373,7 +172,7 @@ def test_the_active_key_is_authenticated(config, now):
     store = ImageStore.open(config, now=now)
     old = store.parts.keyring.latest().active
     rotation.rotate_store_key(store)
-    row = _row(store)
+    row = row_of(store)
     document = json.loads(row.document)
     with store.connected():
         altered = json.dumps({**document, "active": old}).encode()
@@ -387,7 +186,7 @@ def test_the_active_key_is_authenticated(config, now):
 def test_a_document_without_seal_is_not_the_authority(config, now):
     """The format of release 0.1, in which anybody can choose the active key, is refused in the database."""
     store = ImageStore.open(config, now=now)
-    document = json.loads(_row(store).document)
+    document = json.loads(row_of(store).document)
     for name in ("generation", "dropped", "held", "seal"):
         del document[name]
     with store.connected():
@@ -407,7 +206,7 @@ def test_a_copy_of_another_store_is_of_no_use(config, now, caplog):
     path.write_bytes(foreign)
 
     with closing(ImageStore.open(config, now=now)) as store:
-        assert len(_keys(store)) == 1
+        assert len(keys_of(store)) == 1
     assert "cannot be used" in caplog.text
     assert path.read_bytes() == foreign
 
@@ -419,13 +218,13 @@ def test_the_row_always_has_its_copy(store, config):
     """After every change there is one copy, of this generation, and a missing one is put again at a start."""
     for _ in range(3):
         rotation.rotate_store_key(store)
-        assert list(_copies(config).values()) == [bytes(_row(store).document)]
+        assert list(copies_of(config).values()) == [bytes(row_of(store).document)]
     store.close()
     for path in (config.blobs_path / "keyring").iterdir():
         path.unlink()
 
     with closing(ImageStore.open(config)) as again:
-        assert list(_copies(config).values()) == [bytes(_row(again).document)]
+        assert list(copies_of(config).values()) == [bytes(row_of(again).document)]
 
 
 @pytest.mark.parametrize("moment", ["before the row", "after the row"])
@@ -447,73 +246,7 @@ def test_a_change_that_is_cut_off_loses_nothing(store, config, now, monkeypatch,
     with closing(ImageStore.open(config, now=now)) as again:
         assert again.load(image_id) == images.png()
         assert again.load(again.save(images.jpeg()).id) == images.jpeg()
-        assert bytes(_row(again).document) in _copies(config).values()
-
-
-# --- the keyring of release 0.1
-
-
-@pytest.fixture(name="released")
-def _released(tmp_path):
-    """Return the settings of a store that release 0.1 left, and what is in it."""
-    told = unpack(ARCHIVES[0], tmp_path)
-    return Config(data_dir=tmp_path / "data"), told
-
-
-def _originals(told):
-    return [entry["original"] for entries in told["accounts"].values() for entry in entries]
-
-
-def test_the_keyring_of_the_first_release_moves_into_the_database(released):
-    """All its keys are there, none is held, and its files are gone."""
-    config, told = released
-    keys = {entry["id"] for entry in json.loads((config.data_dir / "keyring.json").read_text())["store_keys"]}
-
-    with closing(ImageStore.open(config)) as store:
-        assert set(_keys(store)) == keys
-        assert store.parts.keyring.latest().held == frozenset()
-        assert all(store.load(image_id) for image_id in _originals(told))
-    assert not (config.data_dir / "keyring.json").exists()
-    assert not (config.blobs_path / "keyring.json").exists()
-
-
-def test_a_second_directory_of_the_first_release_brings_its_keys(released, tmp_path):
-    """Where file and copy differ, as after a rotation by another host, the keys of both are there."""
-    config, told = released
-    file = config.data_dir / "keyring.json"
-    document = json.loads(file.read_text())
-    older = {**document, "active": document["store_keys"][0]["id"], "store_keys": document["store_keys"][:1]}
-    file.write_text(json.dumps(older))
-
-    with closing(ImageStore.open(config)) as store:
-        assert all(store.load(image_id) for image_id in _originals(told))
-        assert store.parts.keyring.latest().held == {document["store_keys"][1]["id"]}
-
-
-def test_a_lost_database_of_the_first_release(released):
-    """With the database gone before the first start, every image comes back, and no key is dropped before."""
-    config, told = released
-    _lose_database(config)
-
-    with closing(ImageStore.open(config)) as store:
-        assert store.parts.keyring.latest().held == frozenset(_keys(store))
-        rebuild(store)
-        assert all(store.load(image_id) for image_id in _originals(told))
-
-
-def test_texts_of_the_first_release_keep_their_keys(released, now):
-    """Which programs sealed texts under a key of release 0.1 is not known: it is kept, and said how it goes."""
-    config, _ = released
-    with closing(ImageStore.open(config, now=now)) as store:
-        rotation.rotate_store_key(store)
-        now.forward(2 * rotation.RETIREMENT)
-
-        kept = rotation.re_encrypt(store).kept_keys
-        dropped = rotation.re_encrypt(store, no_other_texts=True).dropped_keys
-
-    assert len(kept) == 2
-    assert all("--no-other-texts" in reason for reason in kept.values())
-    assert set(dropped) == set(kept)
+        assert bytes(row_of(again).document) in copies_of(config).values()
 
 
 # --- texts of programs
