@@ -20,7 +20,7 @@ def test_overlapping_backups_find_one_that_is_incomplete():
 
 def test_no_backup_is_made_into_the_store_itself():
     """However the directories of the store are spelled, linked to or mounted, a backup into them is refused and removes nothing."""
-    assert run_program("backup_places", tries=24).anomalies == []
+    assert run_program("backup_places", tries=12).anomalies == []
 
 
 def test_backup_places_find_a_backup_that_does_not_look():
@@ -30,7 +30,7 @@ def test_backup_places_find_a_backup_that_does_not_look():
 
 def test_an_altered_backup_opens_nothing():
     """Whatever is altered in a backup, it is refused, or what is restored is what was backed up; no login comes back."""
-    outcome = run_program("altered_backups", alterations=40)
+    outcome = run_program("altered_backups", alterations=20)
 
     assert outcome.anomalies == []
 

@@ -22,10 +22,10 @@ mountable = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("scenarios", "stride"),
     [
-        (["save", "update", "delete"], 7),
-        (["unit of work", "sweep", "open", "rotate the store key"], 19),
-        (["rotate the master key", "re-encrypt", "check and repair"], 37),
-        (["rebuild", "backup", "restore"], 101),
+        (["save", "update", "delete"], 11),
+        (["unit of work", "sweep", "open", "rotate the store key"], 37),
+        (["rotate the master key", "re-encrypt", "check and repair"], 71),
+        (["rebuild", "backup", "restore"], 199),
     ],
 )
 def test_a_crash_at_any_step_leaves_every_image_old_or_new(scenarios, stride):
@@ -82,7 +82,7 @@ def test_a_real_file_system_survives_a_power_cut(filesystem):
 @traceable
 def test_a_failing_system_call_harms_nothing():
     """If one system call fails or the process is killed there, the error is clear and nothing is lost."""
-    outcome = run_program("system_calls", stride=97)
+    outcome = run_program("system_calls", stride=211)
 
     assert outcome.anomalies == []
     assert outcome.amount > 20

@@ -7,7 +7,7 @@ from tests.torture.tools.outcomes import run_program
 
 def test_no_login_outlives_what_ends_it():
     """However many log in while a password is changed or an account disabled, no login by the old password is alive after it."""
-    outcome = run_program("ended_logins", seconds=4, workers=2)
+    outcome = run_program("ended_logins", seconds=2.5, workers=2)
 
     assert outcome.anomalies == []
     assert outcome.amount >= 1
