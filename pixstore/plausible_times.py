@@ -12,12 +12,3 @@ SLACK = 5 * 60_000
 def is_implausible(time: int, *, now: int) -> bool:
     """Tell whether *time*, which should lie in the past, is so far ahead that the clock was wrong."""
     return time > now + SLACK
-
-
-def has_passed(time: int, wait: int, *, now: int) -> bool:
-    """
-    Tell whether *wait* (ms) has passed since *time*.
-
-    It counts as passed if *time* lies implausibly far ahead.
-    """
-    return now - time >= wait or is_implausible(time, now=now)
